@@ -1,0 +1,1 @@
+"""kaito: one small YAML becomes a running model on Kubernetes."""

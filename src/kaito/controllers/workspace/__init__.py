@@ -1,0 +1,1 @@
+"""Workspace: from one small YAML to a model that answers."""

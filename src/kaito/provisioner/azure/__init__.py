@@ -1,0 +1,1 @@
+"""Machines as AKS agent pools, through the Azure SDK."""

@@ -1,0 +1,4 @@
+"""Admission functions over `kaito.api`.
+
+May not come in: reconciling, serving.
+"""
