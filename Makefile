@@ -1,0 +1,60 @@
+# The one place for verbs. `make help` is the index. Works with GNU make 3.81.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+ACT ?=
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.venv/.runtime: requirements.lock pyproject.toml scripts/bootstrap
+	@scripts/bootstrap requirements.lock $@
+
+.venv/.dev: requirements-dev.lock pyproject.toml scripts/bootstrap
+	@scripts/bootstrap requirements-dev.lock $@
+	@touch .venv/.runtime
+
+.PHONY: demo
+demo: .venv/.runtime ## The main job, end to end, on the embedded cluster (ACT=2 runs one act)
+	@$(BIN)/kaito demo $(if $(ACT),--act $(ACT),)
+
+.PHONY: test
+test: .venv/.dev ## Every test (the half on a real control plane runs where it is built: make controlplane)
+	@$(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
+
+.PHONY: dev
+dev: .venv/.dev ## Install the development tools into .venv
+
+.PHONY: check
+check: .venv/.dev ## Everything but the tests: format, lint, types, layers, generated files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) -s generate-check
+
+.PHONY: format
+format: .venv/.dev ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+.PHONY: generate
+generate: .venv/.dev ## Write CRDs, RBAC and the compiled catalog from their sources
+	@$(BIN)/python -m kaito.presets.compiler --write
+	@$(BIN)/python -m kaito.api.crds --write
+
+.PHONY: generate-check
+generate-check: .venv/.dev
+	@$(BIN)/python -m kaito.presets.compiler --check
+	@$(BIN)/python -m kaito.api.crds --check
+
+.PHONY: lock
+lock: ## Resolve the dependencies again and pin them (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group build --group dev pyproject.toml -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove what make made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
