@@ -54,3 +54,16 @@ def test_timestamps_survive_a_round_trip():
 
     assert parse_rfc3339(rfc3339_micro(moment)) == moment
     assert parse_rfc3339(rfc3339(moment)) == moment.replace(microsecond=0)
+
+
+async def test_a_timer_runs_on_its_own_clock_and_can_be_cancelled():
+    """A minute on a clock of speed 60 calls back after one second; a cancelled timer never does."""
+    base = LoopClock()
+    world = ScaledClock(base, 60)
+    called = []
+
+    world.call_later(60, lambda: called.append(base.monotonic()))
+    world.call_later(30, lambda: called.append(-1.0)).cancel()
+    await base.sleep(2)
+
+    assert called == [pytest.approx(1)]

@@ -2,12 +2,21 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, final
 
 
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None:
+        """It will not come; harmless after it did."""
+        ...
+
+
 class Clock(Protocol):
-    """Where time comes from. In tests all three run on the event loop's virtual time."""
+    """Where time comes from. In tests all of it runs on the event loop's virtual time."""
 
     def wall(self) -> datetime:
         """Now, timezone-aware, in UTC; may jump. For timestamps that people or peers read."""
@@ -19,6 +28,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait that long on this clock. Zero or less still yields to the loop once."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back on the running event loop when that long has passed on this clock."""
         ...
 
 
@@ -34,6 +47,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 @final
@@ -51,6 +67,9 @@ class LoopClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 @final
@@ -74,6 +93,9 @@ class ScaledClock:
 
     async def sleep(self, seconds: float) -> None:
         await self._base.sleep(seconds / self._speed)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return self._base.call_later(seconds / self._speed, callback)
 
 
 def rfc3339(moment: datetime) -> str:

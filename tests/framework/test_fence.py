@@ -1,0 +1,51 @@
+"""The fence, and what it keeps from being sent."""
+
+import pytest
+
+from kaito.framework.fence import Fence, Fenced, FencedTransport
+from kaito.kube.clock import LoopClock
+from kaito.kube.transport import Request, Response
+
+
+class Recording:
+    """A transport that answers 200 to everything and remembers what was asked."""
+
+    def __init__(self):
+        self.methods = []
+
+    async def send(self, request, *, timeout=None):
+        self.methods.append(request.method)
+        return Response(status=200)
+
+
+async def test_a_fence_is_open_until_its_deadline_and_each_renewal_moves_it():
+    """Writes are allowed before the deadline, refused at it, allowed again after an extension."""
+    clock = LoopClock()
+    fence = Fence(clock.monotonic, deadline=10)
+
+    fence.check()
+    await clock.sleep(10)
+
+    with pytest.raises(Fenced):
+        fence.check()
+    fence.extend(20)
+    fence.check()
+    fence.shut()
+    assert not fence.open
+
+
+async def test_a_fenced_transport_lets_reads_pass_and_holds_writes_back():
+    """With the fence shut a GET is sent and a PATCH never reaches the server."""
+    inner = Recording()
+    fence = Fence(LoopClock().monotonic)
+    guarded = FencedTransport(inner, fence)
+    await guarded.send(Request(method="PATCH", path="/api"))
+    fence.shut()
+
+    await guarded.send(Request(method="GET", path="/api"))
+    with pytest.raises(Fenced):
+        await guarded.send(Request(method="DELETE", path="/api"))
+    with pytest.raises(Fenced):
+        guarded.stream(Request(method="POST", path="/api"))
+
+    assert inner.methods == ["PATCH", "GET"]
