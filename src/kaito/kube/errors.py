@@ -4,6 +4,7 @@
     ├── TransportError            no answer: refused, reset, DNS, TLS, closed
     │   ├── RequestTimeout        no complete answer in time; the outcome of a write is unknown
     │   └── IdleTimeout           a stream stayed silent for too long
+    ├── UnreadableAnswer          the server answered with something that is not what was asked for
     └── ApiError                  the server answered with a `Status`
         ├── BadRequest            400
         ├── Unauthorized          401
@@ -43,6 +44,10 @@ class RequestTimeout(TransportError):
 
 class IdleTimeout(TransportError):
     """A stream delivered nothing for longer than its idle timeout."""
+
+
+class UnreadableAnswer(KubeError):
+    """The answer is a success, but not the JSON that the API promises."""
 
 
 @dataclass(frozen=True, slots=True)

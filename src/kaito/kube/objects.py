@@ -175,15 +175,9 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return sum(map(len, self.fields.values()))
 
 
-class _Head(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    api_version: str = ""
-    kind: str = ""
-    metadata: Meta = Meta()
-
-
-_HEAD = msgspec.json.Decoder(_Head)
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_HEAD_FIELDS = frozenset({"apiVersion", "kind", "metadata"})
+_TEXT = msgspec.json.Decoder(str)
+_META = msgspec.json.Decoder(Meta | None)
 
 
 def record(text: bytes | msgspec.Raw) -> Record:
@@ -191,11 +185,28 @@ def record(text: bytes | msgspec.Raw) -> Record:
 
     Raises msgspec.DecodeError (of which ValidationError is one) when it is not an object.
     """
-    head = _HEAD.decode(text)
-    fields = {
-        name: bytes(raw) for name, raw in _TOP.decode(text).items() if name not in _HEAD_FIELDS
-    }
-    return Record(api_version=head.api_version, kind=head.kind, meta=head.metadata, fields=fields)
+    return record_of_fields(_TOP.decode(text))
+
+
+def record_of_fields(
+    top: dict[str, msgspec.Raw], *, api_version: str = "", kind: str = ""
+) -> Record:
+    """The record of an object that is split into its top-level fields; `top` is used up.
+
+    `api_version` and `kind` are for items of a list, which the server leaves without them.
+    Raises msgspec.DecodeError when one of the three head fields is not what it should be.
+    """
+    given_version, given_kind = top.pop("apiVersion", None), top.pop("kind", None)
+    metadata = top.pop("metadata", None)
+    return Record(
+        api_version=_TEXT.decode(given_version) if given_version is not None else api_version,
+        kind=_TEXT.decode(given_kind) if given_kind is not None else kind,
+        meta=_META.decode(metadata) or _NO_META if metadata is not None else _NO_META,
+        fields={name: bytes(raw) for name, raw in top.items()},
+    )
+
+
+_NO_META = Meta()
 
 
 def record_of(obj: Json) -> Record:

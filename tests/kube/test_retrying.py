@@ -1,0 +1,145 @@
+"""What is sent again, when, and what never is."""
+
+from itertools import pairwise
+
+import pytest
+
+from kaito.kube.errors import RequestTimeout, ServerError, TooManyRequests, TransportError
+from kaito.kube.objects import ObjectKey
+from kaito.kube.resources import PODS
+from tests.kube.fakes import Scripted, client, ok, status
+
+KEY = ObjectKey("default", "a")
+POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "namespace": "default"}}
+
+
+class Counted:
+    """Request metrics as a list."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def request_done(self, code, method, host, seconds):
+        self.seen.append((code, method, host))
+
+
+def gaps(transport):
+    return [b - a for a, b in pairwise(transport.times)]
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+async def test_an_answer_with_retry_after_is_tried_again_after_it(code):
+    """Both for reads and for writes: the server says that it did nothing."""
+    transport = Scripted([status(code, retry_after="2")] * 2 + [ok(POD)])
+
+    await client(transport).create(PODS, POD)
+
+    assert len(transport.requests) == 3
+    assert all(2 <= gap <= 2.2 for gap in gaps(transport))
+
+
+async def test_the_server_is_asked_ten_times_at_most():
+    """Then its answer is raised."""
+    transport = Scripted([status(429, retry_after="1")])
+
+    with pytest.raises(TooManyRequests):
+        await client(transport).get(PODS, KEY)
+
+    assert len(transport.requests) == 10
+
+
+async def test_no_wait_goes_beyond_the_deadline_of_the_call():
+    """A Retry-After that the call has no time for is raised at once."""
+    transport = Scripted([status(429, retry_after="60")])
+
+    with pytest.raises(TooManyRequests) as caught:
+        await client(transport, timeout=30).get(PODS, KEY)
+
+    assert caught.value.retry_after == 60
+    assert transport.clock.monotonic() == 0
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+async def test_an_error_without_retry_after_is_not_tried_again(code):
+    """Nobody asked for it; the caller backs off."""
+    transport = Scripted([status(code)])
+
+    with pytest.raises((TooManyRequests, ServerError)):
+        await client(transport).get(PODS, KEY)
+
+    assert len(transport.requests) == 1
+
+
+async def test_what_was_never_sent_is_tried_again():
+    """A refused connection changes nothing on the server; pauses grow."""
+    refused = TransportError("connection refused", sent=False)
+    transport = Scripted([refused, refused, refused, ok(POD)])
+
+    await client(transport).create(PODS, POD)
+
+    assert len(transport.requests) == 4
+    first, second, third = gaps(transport)
+    assert 0 < first < second < third < 1
+
+
+async def test_a_server_that_is_not_there_is_reported_soon():
+    """After five tries and less than two seconds; waiting longer is the caller's business."""
+    transport = Scripted([TransportError("connection refused", sent=False)])
+
+    with pytest.raises(TransportError, match="refused"):
+        await client(transport).get(PODS, KEY)
+
+    assert len(transport.requests) == 5
+    assert transport.clock.monotonic() < 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        TransportError("connection reset", sent=True),
+        RequestTimeout("no answer", sent=True),
+        status(504, retry_after="1"),
+        status(504, "Timeout", retry_after="1"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["create", "merge_patch", "delete", "apply"])
+async def test_a_write_of_unknown_outcome_is_never_sent_again(failure, verb):
+    """It may have been done. Whoever asked for it must look."""
+    transport = Scripted([failure, ok(POD)])
+    pods = client(transport)
+    calls = {
+        "create": lambda: pods.create(PODS, POD),
+        "merge_patch": lambda: pods.merge_patch(PODS, KEY, {}),
+        "delete": lambda: pods.delete(PODS, KEY),
+        "apply": lambda: pods.apply(PODS, POD, field_manager="m", force=True),
+    }
+
+    with pytest.raises((TransportError, ServerError)):
+        await calls[verb]()
+
+    assert len(transport.requests) == 1
+
+
+async def test_a_read_survives_a_broken_connection_but_not_its_deadline():
+    """Reading twice does no harm; reading after the time is over does no good."""
+    broken = Scripted([TransportError("connection reset", sent=True), ok(POD)])
+    await client(broken).get(PODS, KEY)
+    assert len(broken.requests) == 2
+
+    late = Scripted([RequestTimeout("no answer"), ok(POD)])
+    with pytest.raises(RequestTimeout):
+        await client(late).get(PODS, KEY)
+    assert len(late.requests) == 1
+
+
+async def test_every_attempt_is_counted():
+    """Code, method and host, as client-go's rest_client_requests_total has them."""
+    counted = Counted()
+    transport = Scripted(
+        [TransportError("refused", sent=False), status(429, retry_after="1"), ok(POD)]
+    )
+
+    await client(transport, metrics=counted).get(PODS, KEY)
+
+    host = "api.example:6443"
+    assert counted.seen == [("<error>", "GET", host), ("429", "GET", host), ("200", "GET", host)]
