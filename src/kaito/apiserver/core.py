@@ -1,0 +1,86 @@
+"""What every part of the server shares: the storage, the register, the schemas, time and chance."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, final
+
+import msgspec
+
+from kaito.apiserver.kinds import Kind, Kinds
+from kaito.apiserver.routing import Target
+from kaito.apiserver.schemas import KindSchema, Schemas
+from kaito.apiserver.storage import Bucket, Storage
+from kaito.kube.clock import Clock, rfc3339
+from kaito.kube.objects import Json
+from kaito.kube.transport import Request
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+
+
+ADMIN: Final = User("admin", ("system:masters", "system:authenticated"))
+ANONYMOUS: Final = User("system:anonymous", ("system:unauthenticated",))
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Core:
+    """The server's state. Handlers are functions that take it."""
+
+    clock: Clock
+    random: Random
+    storage: Storage
+    kinds: Kinds
+    schemas: Schemas
+    addresses: "set[str]" = field(default_factory=set)
+
+    def now(self) -> str:
+        return rfc3339(self.clock.wall())
+
+    def bucket(self, kind: Kind) -> Bucket:
+        return self.storage.bucket(kind.bucket)
+
+    def schema(self, kind: Kind) -> KindSchema | None:
+        resource = kind.resource
+        return self.schemas.lookup(resource.group, resource.version, resource.kind)
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One authorized request for a resource that exists."""
+
+    core: Core
+    user: User
+    request: Request
+    target: Target
+    kind: Kind
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Tell the client by a `Warning` header, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+def loaded(kind: Kind, obj: Json) -> Json:
+    """A stored object (without head) as this version of its kind, head included."""
+    if kind.conversion is not None:
+        obj = kind.conversion.load(obj)
+    return {"kind": kind.resource.kind, "apiVersion": kind.resource.api_version, **obj}
+
+
+def unloaded(kind: Kind, obj: Json) -> Json:
+    """The reverse: what storage keeps. Edits `obj`."""
+    obj.pop("kind", None)
+    obj.pop("apiVersion", None)
+    return kind.conversion.store(obj) if kind.conversion is not None else obj

@@ -1,0 +1,208 @@
+"""GET and LIST: one object, or a page of them as of one moment."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, final
+
+import msgspec
+
+from kaito.apiserver.core import Call, encode, loaded
+from kaito.apiserver.kinds import Kind
+from kaito.apiserver.negotiation import Accepted, accepted
+from kaito.apiserver.options import list_limit, version_match, version_of
+from kaito.apiserver.representing import JSON_HEADERS, respond, table, without_spec
+from kaito.apiserver.selecting import Selection, selection
+from kaito.apiserver.status import (
+    Cause,
+    bad_request,
+    expired,
+    forbidden_value,
+    invalid,
+    too_large_version,
+)
+from kaito.apiserver.storage import Bucket, Stored, path_of
+from kaito.apiserver.writing import current
+from kaito.kube.objects import Json, ObjectKey
+from kaito.kube.transport import Response
+
+_TOKEN_VERSION: Final = "meta.k8s.io/v1"
+
+
+def raw(kind: Kind, stored: Stored) -> bytes:
+    """A stored object's JSON in this version of its kind."""
+    if kind.conversion is None:
+        return kind.whole(stored.tail)
+    return encode(loaded(kind, stored.json()))
+
+
+def get(call: Call) -> Response:
+    """One object, in the shape that the client accepts."""
+    how = accepted(call.request)
+    version_of(call.request.param("resourceVersion"))
+    stored = current(call, ObjectKey(call.target.namespace, call.target.name))
+    if how.shape == "object" and not how.yaml:
+        return Response(status=200, headers=JSON_HEADERS, body=raw(call.kind, stored))
+    obj = loaded(call.kind, stored.json())
+    return respond(call, obj, 200, how)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list, and where the next part begins."""
+
+    items: list[Stored]
+    version: int
+    continue_: str = ""
+    remaining: int | None = None
+
+
+@final
+class Token(msgspec.Struct, rename={"version": "v"}):
+    """What a continue token says: the moment of the list, and the last key that was sent."""
+
+    version: str
+    rv: int
+    start: str
+
+
+def list_(call: Call) -> Response:
+    """A page of the objects that the request selects."""
+    how = accepted(call.request)
+    chosen = selection(call)
+    page = page_of(call, chosen)
+    if how.shape == "table":
+        objects = [loaded(call.kind, stored.json()) for stored in page.items]
+        return respond(call, table(call, objects, _list_meta(page)), 200, how, drawn=True)
+    if how.shape == "metadata":
+        return respond(call, _partial_list(call.kind, page, how), 200, how, drawn=True)
+    body = _body(call.kind, page)
+    if how.yaml:
+        return respond(call, msgspec.json.decode(body), 200, how)
+    return Response(status=200, headers=JSON_HEADERS, body=body)
+
+
+def _list_meta(page: Page) -> Json:
+    metadata: Json = {"resourceVersion": str(page.version)}
+    if page.continue_:
+        metadata["continue"] = page.continue_
+    if page.remaining is not None:
+        metadata["remainingItemCount"] = page.remaining
+    return metadata
+
+
+def _body(kind: Kind, page: Page) -> bytes:
+    head = (
+        f'{{"kind":"{kind.list_kind}","apiVersion":"{kind.resource.api_version}","metadata":'
+    ).encode()
+    return b"".join(
+        (head, encode(_list_meta(page)), b',"items":[', b",".join(_items(kind, page.items)), b"]}")
+    )
+
+
+def _items(kind: Kind, stored: Iterable[Stored]) -> Iterable[bytes]:
+    """Items of built-in kinds bear no apiVersion and kind, those of custom kinds do."""
+    if kind.conversion is not None:
+        return (encode(kind.conversion.load(one.json())) for one in stored)
+    if kind.custom:
+        return (kind.whole(one.tail) for one in stored)
+    return (one.tail for one in stored)
+
+
+def _partial_list(kind: Kind, page: Page, how: Accepted) -> Json:
+    version = f"meta.k8s.io/{how.version}"
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": version,
+        "metadata": _list_meta(page),
+        "items": [without_spec(loaded(kind, stored.json()), how) for stored in page.items],
+    }
+
+
+def page_of(call: Call, chosen: Selection) -> Page:
+    """The page that `limit`, `continue` and `resourceVersion` ask for."""
+    request = call.request
+    bucket = call.core.bucket(call.kind)
+    limit = list_limit(request)
+    match = version_match(call)
+    asked = version_of(request.param("resourceVersion"))
+    text = request.param("continue")
+    if text:
+        token = read_token(text)
+        if request.param("resourceVersion") not in ("", "0"):
+            raise bad_request("specifying resource version is not allowed when using continue")
+        return _continued(call, bucket, chosen, limit, token)
+    _check_match(call, match)
+    if asked > call.core.storage.revision:
+        raise too_large_version(asked, call.core.storage.revision)
+    if match == "Exact" and asked < call.core.storage.revision:
+        return _past(call, bucket, chosen, limit, asked, after="")
+    found = [stored for stored in bucket.scan(chosen.namespace) if chosen.has(stored)]
+    return _cut(found, limit, call.core.storage.revision, chosen)
+
+
+def _check_match(call: Call, match: str) -> None:
+    if not match:
+        return
+    text = call.request.param("resourceVersion")
+    causes: list[Cause] = []
+    if not text:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        causes.append(forbidden_value("resourceVersionMatch", why))
+    elif match == "Exact" and text == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        causes.append(forbidden_value("resourceVersionMatch", why))
+    if causes:
+        raise invalid("meta.k8s.io", "ListOptions", "", causes)
+
+
+def _cut(found: list[Stored], limit: int, version: int, chosen: Selection) -> Page:
+    if not limit or len(found) <= limit:
+        return Page(found, version)
+    token = Token(_TOKEN_VERSION, version, path_of(found[limit - 1].key))
+    remaining = len(found) - limit if chosen.everything else None
+    return Page(found[:limit], version, write_token(token), remaining)
+
+
+def _continued(call: Call, bucket: Bucket, chosen: Selection, limit: int, token: Token) -> Page:
+    if token.rv < 0:
+        found = [s for s in bucket.scan(chosen.namespace, token.start) if chosen.has(s)]
+        return _cut(found, limit, call.core.storage.revision, chosen)
+    return _past(call, bucket, chosen, limit, token.rv, after=token.start)
+
+
+def _past(
+    call: Call, bucket: Bucket, chosen: Selection, limit: int, version: int, *, after: str
+) -> Page:
+    """The list as it was at `version`, behind the key `after`."""
+    if version < call.core.storage.oldest(bucket):
+        if after:
+            fresh = write_token(Token(_TOKEN_VERSION, -1, after))
+            raise expired(_EXPIRED_TOKEN, continue_=fresh)
+        raise expired("The resourceVersion for the provided list is too old.")
+    objects = bucket.as_of(version)
+    found = [s for path, s in objects.items() if path > after and chosen.has(s)]
+    return _cut(found, limit, version, chosen)
+
+
+_EXPIRED_TOKEN: Final = (
+    "The provided continue parameter is too old to display a consistent list result. You can start "
+    "a new list without the continue parameter, or use the continue token in this response to "
+    "retrieve the remainder of the results. Continuing with the provided token results in an "
+    "inconsistent list - objects that were created, modified, or deleted between the time the "
+    "first chunk was returned and now may show up in the list."
+)
+
+
+def write_token(token: Token) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
+
+
+def read_token(text: str) -> Token:
+    """Raises 400 for what this server did not write."""
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=Token)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error

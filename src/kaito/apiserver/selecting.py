@@ -1,0 +1,75 @@
+"""Label and field selectors of a request, as one question about a stored object."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+from kaito.apiserver.core import Call, loaded
+from kaito.apiserver.kinds import Kind
+from kaito.apiserver.status import bad_request
+from kaito.apiserver.storage import Stored
+from kaito.kube.objects import Json
+from kaito.kube.selectors import FieldSelector, InvalidSelector, LabelSelector
+
+_METADATA: Final = ("metadata.name", "metadata.namespace")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a kind are asked for."""
+
+    kind: Kind
+    namespace: str = ""
+    labels: LabelSelector | None = None
+    fields: FieldSelector | None = None
+    deep: bool = False
+    """The field selector looks at more than the key."""
+
+    @property
+    def everything(self) -> bool:
+        """No selector (a namespace is not one)."""
+        return self.labels is None and self.fields is None
+
+    def has(self, stored: Stored) -> bool:
+        if self.namespace and stored.key.namespace != self.namespace:
+            return False
+        if self.labels is not None and not self.labels.matches(stored.labels):
+            return False
+        return self.fields is None or self.fields.matches(self._reader(stored))
+
+    def _reader(self, stored: Stored) -> Callable[[str], str]:
+        whole: Json = loaded(self.kind, stored.json()) if self.deep else {}
+
+        def read(field: str) -> str:
+            if field == "metadata.name":
+                return stored.key.name
+            if field == "metadata.namespace":
+                return stored.key.namespace
+            return self.kind.strategy.fields[field](whole)
+
+        return read
+
+
+def selection(call: Call) -> Selection:
+    """Of this request. Raises 400 for selectors that do not parse, or fields that have no index."""
+    request, kind = call.request, call.kind
+    label_text, field_text = request.param("labelSelector"), request.param("fieldSelector")
+    if call.target.name and call.target.verb == "watch":
+        field_text = f"metadata.name={call.target.name}"
+    labels = fields = None
+    deep = False
+    try:
+        if label_text:
+            labels = LabelSelector.parse(label_text)
+        if field_text:
+            fields = FieldSelector.parse(field_text)
+    except InvalidSelector as error:
+        raise bad_request(str(error)) from error
+    if fields is not None:
+        asked = [term.field for term in fields.terms]
+        for field in asked:
+            if field not in _METADATA and field not in kind.strategy.fields:
+                raise bad_request(f"field label not supported: {field}")
+        deep = any(field not in _METADATA for field in asked)
+    return Selection(kind, call.target.namespace, labels, fields, deep)

@@ -1,0 +1,171 @@
+"""The embedded API server: a request becomes a response, or a stream."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, final
+
+from kaito.apiserver import catalog, deleting, patching, reading, watching, writing
+from kaito.apiserver.core import ANONYMOUS, ADMIN, Call, Core, User, encode
+from kaito.apiserver.kinds import Kind, Kinds
+from kaito.apiserver.negotiation import accepted
+from kaito.apiserver.options import delete_options, write_options
+from kaito.apiserver.representing import JSON_HEADERS, respond
+from kaito.apiserver.routing import Target, target_of
+from kaito.apiserver.schemas import Schemas
+from kaito.apiserver.status import Refused, method_not_allowed, no_such_path, no_such_resource
+from kaito.apiserver.storage import Storage, Window
+from kaito.kube.clock import Clock
+from kaito.kube.transport import Request, Response, Stream
+
+__all__ = ["ADMIN", "ANONYMOUS", "ApiServer", "ApiServerOptions", "RequestInfo", "User"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServerOptions:
+    """What can be chosen about a server."""
+
+    window: Window = Window()
+    """How long watches can be resumed."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestInfo:
+    """One answered request, for those who count them."""
+
+    verb: str
+    path: str
+    group: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    user: str
+    user_agent: str
+    code: int
+
+
+@final
+class ApiServer:
+    """Serves the Kubernetes API from memory. Doors: `kaito.apiserver.door` and `.https`."""
+
+    def __init__(
+        self, *, clock: Clock, random: Random, options: ApiServerOptions = ApiServerOptions()
+    ) -> None:
+        kinds = Kinds()
+        for kind in catalog.KINDS:
+            kinds.add(kind)
+        self.core: Final = Core(
+            clock=clock,
+            random=random,
+            storage=Storage(clock=clock, random=random, window=options.window),
+            kinds=kinds,
+            schemas=Schemas(),
+        )
+        self.on_request: Callable[[RequestInfo], None] | None = None
+        """Called once for every request, when its answer begins."""
+        catalog.bootstrap(self.core)
+
+    async def handle(self, request: Request, user: User) -> Response | Stream:
+        """Answer one request of an authenticated user. Errors are answers too."""
+        target = Target(verb=request.method.lower(), path=request.path)
+        try:
+            target = target_of(request)
+            answer = await self._answer(request, user, target)
+        except Refused as refused:
+            answer = _refusal(refused)
+        if self.on_request is not None:
+            self.on_request(_info(request, user, target, answer.status))
+        return answer
+
+    async def _answer(self, request: Request, user: User, target: Target) -> Response | Stream:
+        await self.core.clock.sleep(0)
+        if not target.is_resource:
+            raise no_such_path()
+        kind = self._kind(target)
+        call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
+        answer = _dispatch(call)
+        if call.warnings:
+            return _warned(answer, call.warnings)
+        return answer
+
+    def _kind(self, target: Target) -> Kind:
+        kinds = self.core.kinds
+        if target.version not in kinds.versions(target.group):
+            raise no_such_path()
+        kind = kinds.find(target.group, target.version, target.plural)
+        if kind is None or (target.subresource and target.subresource not in kind.subresources):
+            raise no_such_resource()
+        if kind.resource.namespaced != bool(target.namespace) and target.name:
+            raise no_such_resource()
+        if not target.subresource and target.verb not in kind.verbs:
+            raise method_not_allowed()
+        return kind
+
+
+def _dispatch(call: Call) -> Response | Stream:
+    match call.target.verb:
+        case "get":
+            return reading.get(call)
+        case "list":
+            return reading.list_(call)
+        case "watch":
+            return watching.watch(call)
+        case "delete":
+            return _delete(call)
+        case "deletecollection":
+            raise method_not_allowed()
+        case _:
+            return _write(call)
+
+
+def _write(call: Call) -> Response:
+    how = accepted(call.request)
+    options = write_options(call)
+    match call.target.verb:
+        case "create" if not call.target.name:
+            written = writing.create(call, writing.decode_body(call, options), options)
+        case "update" if call.target.name:
+            written = writing.replace(call, options)
+        case "patch" if call.target.name:
+            written = patching.patch(call, options)
+        case _:
+            raise method_not_allowed()
+    return respond(call, written.obj, 201 if written.created else 200, how)
+
+
+def _delete(call: Call) -> Response:
+    how = accepted(call.request)
+    return respond(call, deleting.delete(call, delete_options(call)), 200, how)
+
+
+def _refusal(refused: Refused) -> Response:
+    if refused.text:
+        headers = {"content-type": "text/plain; charset=utf-8"}
+        return Response(status=refused.code, headers=headers, body=refused.message.encode())
+    headers = dict(JSON_HEADERS)
+    retry = (refused.details or {}).get("retryAfterSeconds")
+    if retry:
+        headers["retry-after"] = str(retry)
+    return Response(status=refused.code, headers=headers, body=encode(refused.status()))
+
+
+def _warned(answer: Response | Stream, warnings: list[str]) -> Response | Stream:
+    return answer
+
+
+def _info(request: Request, user: User, target: Target, code: int) -> RequestInfo:
+    return RequestInfo(
+        verb=target.verb,
+        path=target.path,
+        group=target.group,
+        resource=target.plural,
+        subresource=target.subresource,
+        namespace=target.namespace,
+        name=target.name,
+        user=user.name,
+        user_agent=request.headers.get("user-agent", ""),
+        code=code,
+    )

@@ -1,0 +1,285 @@
+"""WATCH: what is there, then what changes, as one stream of lines.
+
+A watcher is a cursor into the bucket's changes. It is woken by writes, and by the clock for
+bookmarks and for its end; closing the stream ends it at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, final
+
+from kaito.apiserver.core import Call, encode, loaded
+from kaito.apiserver.kinds import Kind
+from kaito.apiserver.negotiation import Accepted, accepted
+from kaito.apiserver.options import version_of
+from kaito.apiserver.reading import raw
+from kaito.apiserver.representing import JSON_HEADERS, table, without_spec
+from kaito.apiserver.routing import is_true
+from kaito.apiserver.selecting import Selection, selection
+from kaito.apiserver.status import (
+    Cause,
+    Refused,
+    bad_request,
+    expired,
+    forbidden_value,
+    invalid,
+)
+from kaito.apiserver.storage import Bucket, Change, Stored
+from kaito.kube.transport import Request, Stream
+
+BOOKMARK_SECONDS: Final = 60.0
+"""A bookmark about every minute: `bookmarkFrequency` of the watch cache."""
+LAST_BOOKMARK_SECONDS: Final = 2.0
+"""And one this long before the watch ends by its timeout."""
+MIN_TIMEOUT_SECONDS: Final = 1800.0
+"""A watch without `timeoutSeconds` ends between this and twice this: `--min-request-timeout`."""
+_BATCH: Final = 512
+_INITIAL_EVENTS_END: Final = {"k8s.io/initial-events-end": "true"}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    version: str
+    """resourceVersion as given: empty and "0" begin with what is there."""
+    bookmarks: bool
+    initial: bool | None
+    timeout: float
+
+    @property
+    def begins_with_state(self) -> bool:
+        return self.initial if self.initial is not None else self.version in ("", "0")
+
+    @property
+    def marks_end_of_state(self) -> bool:
+        """Whether a bookmark tells that the initial state is complete."""
+        return self.bookmarks and (self.initial is True or (self.initial is None and not self.version))
+
+
+def watch_options(request: Request, random: Random) -> WatchOptions:
+    version_of(request.param("resourceVersion"))
+    initial = request.param("sendInitialEvents")
+    options = WatchOptions(
+        version=request.param("resourceVersion"),
+        bookmarks=is_true(request.param("allowWatchBookmarks")),
+        initial=is_true(initial) if initial else None,
+        timeout=_timeout(request, random),
+    )
+    causes = list(_complaints(request, options))
+    if causes:
+        raise invalid("meta.k8s.io", "ListOptions", "", causes)
+    return options
+
+
+def _timeout(request: Request, random: Random) -> float:
+    text = request.param("timeoutSeconds")
+    if text and not text.lstrip("-").isdigit():
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    given = int(text or 0)
+    return float(given) if given > 0 else MIN_TIMEOUT_SECONDS * (1.0 + random.random())
+
+
+def _complaints(request: Request, options: WatchOptions) -> Iterator[Cause]:
+    match = request.param("resourceVersionMatch")
+    where = "resourceVersionMatch"
+    if options.initial is not None:
+        if match != "NotOlderThan":
+            why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            yield forbidden_value(where, why)
+    elif match:
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        yield forbidden_value(where, why)
+
+
+def watch(call: Call) -> Stream:
+    """The stream of events that the request asks for."""
+    how = accepted(call.request)
+    options = watch_options(call.request, call.core.random)
+    watcher = Watcher(call, selection(call), options, how)
+    return Stream(status=200, headers=JSON_HEADERS, chunks=watcher.chunks())
+
+
+@final
+@dataclass(slots=True)
+class Watcher:
+    """One open watch."""
+
+    call: Call
+    chosen: Selection
+    options: WatchOptions
+    how: Accepted
+    _position: int = 0
+    _sent: int = 0
+    """The version up to which the client knows everything."""
+    _first_table: bool = True
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Lines of events until the timeout, or until history has moved past this reader."""
+        core = self.call.core
+        bucket = core.bucket(self.call.kind)
+        clock = core.clock.monotonic
+        end = clock() + self.options.timeout
+        stop_listening = bucket.listen(self._woken.set)
+        try:
+            try:
+                opening = self._open(bucket)
+            except Refused as refused:
+                yield _line("ERROR", encode(refused.status()))
+                return
+            if opening:
+                yield opening
+            async for chunk in self._follow(bucket, clock, end):
+                yield chunk
+        finally:
+            stop_listening()
+
+    async def _follow(
+        self, bucket: Bucket, clock: Callable[[], float], end: float
+    ) -> AsyncIterator[bytes]:
+        bookmark = clock() + BOOKMARK_SECONDS
+        last_bookmark = end - LAST_BOOKMARK_SECONDS
+        while True:
+            self._woken.clear()
+            if self._position < bucket.first:
+                yield _line("ERROR", encode(_too_old(self._sent, bucket).status()))
+                return
+            while chunk := self._drain(bucket):
+                yield chunk
+            now = clock()
+            if now >= end:
+                return
+            due = min(bookmark, last_bookmark) if self.options.bookmarks else end
+            if self.options.bookmarks and now >= due:
+                yield self._bookmark(None)
+                bookmark = now + BOOKMARK_SECONDS
+                last_bookmark = end if now >= last_bookmark else last_bookmark
+                continue
+            await self._wait(min(due, end) - now)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    def _open(self, bucket: Bucket) -> bytes:
+        """The initial state, if asked for, and where to go on from."""
+        storage = self.call.core.storage
+        if self.options.begins_with_state:
+            self._position, self._sent = bucket.next_position(), storage.revision
+            found = [s for s in bucket.scan(self.chosen.namespace) if self.chosen.has(s)]
+            lines = [self._event("ADDED", stored, None) for stored in found]
+            if self.options.marks_end_of_state:
+                lines.append(self._bookmark(_INITIAL_EVENTS_END))
+            return b"".join(lines)
+        asked = version_of(self.options.version)
+        if not asked:
+            asked = storage.revision
+        if asked < storage.oldest(bucket):
+            raise _too_old(asked, bucket)
+        self._position, self._sent = bucket.position(asked), asked
+        return b""
+
+    def _drain(self, bucket: Bucket) -> bytes:
+        """The next events as lines; empty when there is nothing new."""
+        lines: list[bytes] = []
+        index = self._position - bucket.first
+        while index < len(bucket.changes) and len(lines) < _BATCH:
+            change = bucket.changes[index]
+            index += 1
+            if change.version > self._sent and (line := self._line_of(change)):
+                lines.append(line)
+        self._position = bucket.first + index
+        self._sent = max(self._sent, bucket.changes[index - 1].version if index else 0)
+        return b"".join(lines)
+
+    def _line_of(self, change: Change) -> bytes:
+        """What this watcher is told about a change: selected objects enter and leave."""
+        new = change.type != "DELETED" and self.chosen.has(change.new)
+        if change.old is None:
+            return self._event("ADDED", change.new, change) if new else b""
+        old = self.chosen.has(change.old)
+        if new:
+            return self._event("MODIFIED" if old else "ADDED", change.new, change if old else None)
+        if not old:
+            return b""
+        if change.type == "DELETED":
+            return self._event("DELETED", change.new, change)
+        return self._event("DELETED", _at_version(change.old, change.version), None)
+
+    def _event(self, kind: str, stored: Stored, change: Change | None) -> bytes:
+        """One line; shared between watchers of the same representation."""
+        shared = self.how.shape == "object" and change is not None
+        key = self.call.kind.resource.version
+        if shared and change is not None and (known := change.lines.get(key)):
+            return known
+        line = _line(kind, self._object(stored))
+        if shared and change is not None:
+            change.lines[key] = line
+        return line
+
+    def _object(self, stored: Stored) -> bytes:
+        kind = self.call.kind
+        if self.how.shape == "object":
+            return raw(kind, stored)
+        obj = loaded(kind, stored.json())
+        if self.how.shape == "metadata":
+            return encode(without_spec(obj, self.how))
+        metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        drawn = table(self.call, [obj], metadata, definitions=self._first_table)
+        self._first_table = False
+        return encode(drawn)
+
+    def _bookmark(self, annotations: dict[str, str] | None) -> bytes:
+        """How far the client is, if it saw everything up to now."""
+        self._sent = max(self._sent, self.call.core.storage.revision)
+        metadata: dict[str, object] = {"resourceVersion": str(self._sent)}
+        if annotations:
+            metadata["annotations"] = annotations
+        return _line("BOOKMARK", encode(self._empty(self.call.kind, metadata)))
+
+    def _empty(self, kind: Kind, metadata: dict[str, object]) -> dict[str, object]:
+        head = {"kind": kind.resource.kind, "apiVersion": kind.resource.api_version}
+        match self.how.shape:
+            case "table":
+                return {
+                    "kind": "Table",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": {"resourceVersion": metadata["resourceVersion"]},
+                    "columnDefinitions": [],
+                    "rows": [
+                        {
+                            "cells": [],
+                            "object": {
+                                "kind": "PartialObjectMetadata",
+                                "apiVersion": "meta.k8s.io/v1",
+                                "metadata": metadata,
+                            },
+                        }
+                    ],
+                }
+            case "metadata":
+                version = f"meta.k8s.io/{self.how.version}"
+                head = {"kind": "PartialObjectMetadata", "apiVersion": version}
+            case "object":
+                pass
+        return {**head, "metadata": metadata}
+
+
+def _line(kind: str, obj: bytes) -> bytes:
+    return b'{"type":"' + kind.encode() + b'","object":' + obj + b"}\n"
+
+
+def _at_version(stored: Stored, version: int) -> Stored:
+    """The same content, shown with the version of the change that made it leave."""
+    obj = stored.json()
+    obj["metadata"]["resourceVersion"] = str(version)
+    return Stored(stored.key, stored.uid, version, stored.labels, encode(obj))
+
+
+def _too_old(asked: int, bucket: Bucket) -> Refused:
+    return expired(f"too old resource version: {asked} ({bucket.dropped + 1})")

@@ -1,0 +1,332 @@
+"""Create, replace and patch: from a body to a committed object.
+
+    body -> decoded and pruned -> what the server decides -> defaults -> the kind's own rules
+         -> validated -> field ownership -> committed, unless nothing changed or it is a dry run
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+from kaito.apiserver import metadata
+from kaito.apiserver.core import Call, loaded, unloaded
+from kaito.apiserver.kinds import Kind
+from kaito.apiserver.options import WriteOptions, body_object, duplicates
+from kaito.apiserver.status import (
+    MODIFIED,
+    Cause,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+    unsupported_media,
+)
+from kaito.apiserver.storage import Stored
+from kaito.kube.objects import Json, ObjectKey
+from kaito.kube.resources import NAMESPACES
+
+import yaml
+
+_BODIES: Final = ("application/json", "application/yaml")
+_NAME_TRIES: Final = 8
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write answers. `obj` has its head."""
+
+    obj: Json
+    created: bool = False
+
+
+def decode_body(call: Call, options: WriteOptions) -> Json:
+    """The body as an object of the kind that the path names, unknown fields dealt with."""
+    media = call.request.headers.get("content-type", "application/json").partition(";")[0]
+    if media == "application/yaml":
+        obj = yaml.load(call.request.body, Loader=yaml.CSafeLoader)
+        if not isinstance(obj, dict):
+            raise bad_request("the body is not an object")
+    elif media in ("application/json", ""):
+        obj = body_object(call.request.body, call.kind.resource.kind)
+    else:
+        raise unsupported_media(_BODIES)
+    check_head(call, obj)
+    doubles = duplicates(call.request.body) if call.request.param("fieldValidation") else []
+    clean(call, obj, options, doubles if options.validation != "Ignore" else [])
+    return obj
+
+
+def check_head(call: Call, obj: Json) -> None:
+    """apiVersion and kind must be the path's; built-in kinds may leave them out."""
+    kind = call.kind
+    given, version = obj.get("kind") or "", obj.get("apiVersion") or ""
+    wanted = kind.resource.kind
+    if kind.custom:
+        if not given:
+            raise bad_request(f"Object 'Kind' is missing in '{_shown(call)}'")
+        if version and version != kind.resource.api_version:
+            raise bad_request(
+                f"the API version in the data ({version}) does not match the expected API version "
+                f"({kind.resource.api_version})"
+            )
+    if given and given != wanted:
+        raise bad_request(
+            f'{given} in version "{version or kind.resource.version}" cannot be handled as a '
+            f"{wanted}: converting ({version}.{given}) to ({kind.resource.group or 'core'}."
+            f"{wanted}): unknown conversion"
+        )
+    if version and version != kind.resource.api_version:
+        raise bad_request(
+            f'{given or wanted} in version "{version}" cannot be handled as a {wanted}: no kind '
+            f'"{given or wanted}" is registered for version "{version}" in scheme '
+            '"pkg/runtime/scheme.go:111"'
+        )
+    obj["kind"], obj["apiVersion"] = wanted, kind.resource.api_version
+
+
+def _shown(call: Call) -> str:
+    return call.request.body.decode("utf-8", "replace")
+
+
+def clean(call: Call, obj: Json, options: WriteOptions, doubles: list[str]) -> None:
+    """Prune and canonicalise; complain as strictly as the client asked."""
+    schema = call.core.schema(call.kind)
+    complaints = call.core.schemas.decode(schema, obj) if schema is not None else []
+    told = [*doubles, *complaints]
+    if not told or options.validation == "Ignore":
+        return
+    if options.validation == "Strict":
+        kind = call.kind.resource
+        raise bad_request(
+            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: strict '
+            f"decoding error: {', '.join(told)}"
+        )
+    for text in told:
+        call.warn(text)
+
+
+def create(call: Call, obj: Json, options: WriteOptions) -> Written:
+    """Make a new object. Raises `Refused`: AlreadyExists, Invalid, NotFound (namespace) ..."""
+    kind = call.kind
+    metadata.check_namespace(kind, obj, call.target.namespace)
+    generated = not metadata.meta(obj).get("name")
+    metadata.fill_new(call.core, kind, obj)
+    if kind.has_status:
+        obj.pop("status", None)
+    _complete(call, obj, None)
+    _check(call, obj, None, metadata.new_causes(kind, obj))
+    check_namespace_exists(call, obj)
+    _check_free(call, obj, generated=generated)
+    track(call, None, obj, options)
+    return Written(_commit(call, obj, options), created=True)
+
+
+def _complete(call: Call, obj: Json, old: Json | None) -> None:
+    """Defaults, then what only code can decide."""
+    schema = call.core.schema(call.kind)
+    if schema is not None:
+        call.core.schemas.default(schema, obj)
+    for prepare in call.kind.strategy.prepare:
+        prepare(call.core, obj, old)
+
+
+def _check(call: Call, obj: Json, old: Json | None, causes: list[Cause]) -> None:
+    schema = call.core.schema(call.kind)
+    if schema is not None:
+        validate = call.core.schemas.validate
+        causes = [
+            *causes,
+            *(Cause(c.field, c.reason, c.message) for c in validate(schema, obj, old, call.target.subresource)),
+        ]
+    if causes:
+        resource = call.kind.resource
+        raise invalid(resource.group, resource.kind, obj["metadata"].get("name") or "", causes)
+
+
+def check_namespace_exists(call: Call, obj: Json) -> None:
+    """Nothing is created in a namespace that is absent or going."""
+    if not call.kind.resource.namespaced:
+        return
+    name = obj["metadata"]["namespace"]
+    found = call.core.storage.bucket("namespaces").get(ObjectKey("", name))
+    if found is None:
+        raise not_found(NAMESPACES, name)
+    if b'"deletionTimestamp"' in found.tail and found.json()["metadata"].get("deletionTimestamp"):
+        why = f"unable to create new content in namespace {name} because it is being terminated"
+        refused = forbidden(call.kind.resource, obj["metadata"].get("name") or "", why)
+        if refused.details is not None:
+            refused.details["causes"] = [
+                {
+                    "reason": "NamespaceTerminating",
+                    "message": f"namespace {name} is being terminated",
+                    "field": "metadata.namespace",
+                }
+            ]
+        raise refused
+
+
+def _check_free(call: Call, obj: Json, *, generated: bool) -> None:
+    bucket = call.core.bucket(call.kind)
+    meta = obj["metadata"]
+    for _ in range(_NAME_TRIES):
+        found = bucket.get(key_of(obj))
+        if found is None:
+            return
+        if not generated:
+            deleting = bool(found.json()["metadata"].get("deletionTimestamp"))
+            raise already_exists(call.kind.resource, meta["name"], deleting=deleting)
+        meta["name"] = metadata.names.generate(meta["generateName"], call.core.random)
+    raise already_exists(call.kind.resource, meta["name"])
+
+
+def key_of(obj: Json) -> ObjectKey:
+    meta = obj["metadata"]
+    return ObjectKey(meta.get("namespace") or "", meta["name"])
+
+
+def track(call: Call, old: Json | None, obj: Json, options: WriteOptions) -> None:
+    """Field ownership of a write that is not an apply."""
+
+
+def _commit(call: Call, obj: Json, options: WriteOptions) -> Json:
+    """Store, unless it is a dry run; the answer is the object as it is then."""
+    if options.dry_run:
+        if not obj["metadata"].get("resourceVersion"):
+            obj["metadata"].pop("resourceVersion", None)
+        return obj
+    head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
+    stored = call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
+    return loaded(call.kind, stored.json()) if call.kind.conversion is not None else {**head, **obj}
+
+
+def current(call: Call, key: ObjectKey) -> Stored:
+    """What is stored, or 404."""
+    stored = call.core.bucket(call.kind).get(key)
+    if stored is None:
+        raise not_found(call.kind.resource, key.name)
+    return stored
+
+
+def change(
+    call: Call,
+    options: WriteOptions,
+    alter: Callable[[Json], Json],
+    *,
+    versioned: bool = False,
+) -> Written:
+    """Replace what is stored by `alter(a copy of it)`: the one road of PUT and PATCH."""
+    key = ObjectKey(call.target.namespace, call.target.name)
+    old = loaded(call.kind, current(call, key).json())
+    new = alter(loaded(call.kind, current(call, key).json()))
+    return update(call, old, new, options, versioned=versioned)
+
+
+def update(
+    call: Call, old: Json, new: Json, options: WriteOptions, *, versioned: bool = False
+) -> Written:
+    """Make `new` of `old`. `versioned`: the client must say which version it replaces."""
+    kind = call.kind
+    metadata.check_namespace(kind, new, call.target.namespace)
+    _check_preconditions(kind, new, old, versioned=versioned)
+    metadata.keep_old(new, old)
+    isolate(kind, new, old, call.target.subresource)
+    _complete(call, new, old)
+    _check(call, new, old, metadata.update_causes(new, old))
+    _count_generation(kind, new, old)
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+    track(call, old, new, options)
+    if new == old:
+        return Written(old)
+    if _finished(kind, new):
+        return Written(finish(call, new, options))
+    return Written(_commit(call, new, options))
+
+
+def _check_preconditions(kind: Kind, new: Json, old: Json, *, versioned: bool) -> None:
+    meta, before = new["metadata"], old["metadata"]
+    version = meta.get("resourceVersion") or ""
+    if not version and versioned and kind.custom:
+        cause = Cause(
+            "metadata.resourceVersion",
+            "FieldValueInvalid",
+            "Invalid value: 0: must be specified for an update",
+        )
+        raise invalid(kind.resource.group, kind.resource.kind, before["name"], [cause])
+    uid = meta.get("uid") or ""
+    if versioned and uid and uid != before["uid"]:
+        path = "/".join(part for part in (before.get("namespace"), before["name"]) if part)
+        group = f"{kind.resource.group}/" if kind.custom else ""
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: /registry/{group}"
+            f"{kind.resource.plural}/{path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+            f"failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
+        )
+        raise conflict(kind.resource, before["name"], why)
+    if version and version != before["resourceVersion"]:
+        raise conflict(kind.resource, before["name"], MODIFIED)
+
+
+def isolate(kind: Kind, new: Json, old: Json, subresource: str) -> None:
+    """A subresource changes only what is its own; the main resource never its status."""
+    if subresource == "status":
+        kept = {"kind", "apiVersion", "metadata", "status"}
+        for field in [name for name in new if name not in kept]:
+            del new[field]
+        new.update({name: value for name, value in old.items() if name not in kept})
+        if kind.custom:
+            managed = new["metadata"].get("managedFields")
+            new["metadata"] = {**old["metadata"]}
+            if managed is not None:
+                new["metadata"]["managedFields"] = managed
+    elif kind.has_status and not subresource:
+        new.pop("status", None)
+        if "status" in old:
+            new["status"] = old["status"]
+
+
+_NOT_COUNTED: Final = frozenset({"kind", "apiVersion", "metadata", "status"})
+
+
+def _count_generation(kind: Kind, new: Json, old: Json) -> None:
+    """Generation grows when anything but metadata and status changed."""
+    if not kind.strategy.generation:
+        return
+    meta, before = new["metadata"], old["metadata"]
+    if _counted(new) != _counted(old):
+        meta["generation"] = before.get("generation", 0) + 1
+
+
+def _counted(obj: Json) -> Json:
+    return {name: value for name, value in obj.items() if name not in _NOT_COUNTED}
+
+
+def _finished(kind: Kind, new: Json) -> bool:
+    """Was this update the last thing that a deletion waited for?"""
+    meta = new["metadata"]
+    if not meta.get("deletionTimestamp") or meta.get("finalizers"):
+        return False
+    if kind.resource == NAMESPACES and (new.get("spec") or {}).get("finalizers"):
+        return False
+    return not meta.get("deletionGracePeriodSeconds")
+
+
+def finish(call: Call, last: Json, options: WriteOptions) -> Json:
+    """Remove the object from storage; watchers see its last state."""
+    if not options.dry_run:
+        stored = unloaded(call.kind, dict(last))
+        call.core.storage.remove(call.core.bucket(call.kind), key_of(last), stored)
+    return last
+
+
+def replace(call: Call, options: WriteOptions) -> Written:
+    """PUT: the body takes the place of what is stored, or is created where the kind allows it."""
+    obj = decode_body(call, options)
+    metadata.check_name(obj, call.target.name)
+    key = ObjectKey(call.target.namespace, call.target.name)
+    creates = call.kind.strategy.creates_on_update and not call.target.subresource
+    if creates and call.core.bucket(call.kind).get(key) is None:
+        return create(call, obj, options)
+    return change(call, options, lambda _: obj, versioned=True)
