@@ -1,5 +1,6 @@
 """DELETE: preconditions, grace, finalizers, propagation; and of whole collections."""
 
+from datetime import timedelta
 from typing import Final
 
 from kaito.apiserver import writing
@@ -9,11 +10,9 @@ from kaito.apiserver.options import DeleteOptions, WriteOptions
 from kaito.apiserver.status import conflict, success
 from kaito.apiserver.storage import Stored
 from kaito.kube.clock import rfc3339
-from kaito.kube.objects import Json
+from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import NAMESPACES
 from kaito.kube.transport import Response
-
-from datetime import timedelta
 
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
@@ -22,7 +21,7 @@ _JSON: Final = {"content-type": "application/json"}
 
 def delete(call: Call, options: DeleteOptions) -> Json:
     """Delete what the path names; the answer is a `Status` or the object, as the kind has it."""
-    stored = writing.current(call, writing.ObjectKey(call.target.namespace, call.target.name))
+    stored = writing.current(call, ObjectKey(call.target.namespace, call.target.name))
     obj, gone = remove(call, stored, options)
     if gone and not call.kind.strategy.returns_deleted:
         return success(call.kind.resource, stored.key.name, stored.uid)

@@ -1,7 +1,7 @@
 """The in-process door: a transport without sockets, threads or copies, at home in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import cast, final
 
@@ -42,9 +42,7 @@ class _InProcess:
         return self._stream(request, idle_timeout)
 
     @asynccontextmanager
-    async def _stream(
-        self, request: Request, idle_timeout: float | None
-    ) -> AsyncIterator[Stream]:
+    async def _stream(self, request: Request, idle_timeout: float | None) -> AsyncIterator[Stream]:
         self._check_open()
         answer = await self._server.handle(request, self._user)
         if isinstance(answer, Response):
@@ -52,9 +50,11 @@ class _InProcess:
             async with whole as chunks:
                 yield Stream(status=answer.status, headers=answer.headers, chunks=chunks)
             return
-        async with aclosing(_generator(answer)) as source:
-            async with aclosing(_guarded(source, idle_timeout)) as chunks:
-                yield Stream(status=answer.status, headers=answer.headers, chunks=chunks)
+        async with (
+            aclosing(_generator(answer)) as source,
+            aclosing(_guarded(source, idle_timeout)) as chunks,
+        ):
+            yield Stream(status=answer.status, headers=answer.headers, chunks=chunks)
 
     async def close(self) -> None:
         self._closed = True
@@ -64,21 +64,18 @@ class _InProcess:
             raise TransportError("the transport is closed", sent=False)
 
 
-def _generator(stream: Stream) -> "_Closing":
-    return cast(_Closing, stream.chunks)
-
-
-class _Closing(AsyncIterator[bytes]):
+def _generator(stream: Stream) -> AsyncGenerator[bytes, None]:
     """Every stream of the server is an async generator, and so can be closed."""
+    return cast(AsyncGenerator[bytes, None], stream.chunks)
 
-    async def aclose(self) -> None: ...
 
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 
-async def _guarded(source: AsyncIterator[bytes], idle_timeout: float | None) -> AsyncIterator[bytes]:
+async def _guarded(
+    source: AsyncIterator[bytes], idle_timeout: float | None
+) -> AsyncGenerator[bytes, None]:
     """The same pieces; silence longer than `idle_timeout` seconds is an error."""
     while True:
         try:

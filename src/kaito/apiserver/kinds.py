@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from random import Random
 from typing import Any, Final, final
 
 from kaito.apiserver.names import dns_subdomain
+from kaito.apiserver.storage import Storage
 from kaito.kube.objects import Json, Resource
 
 COLLECTION_VERBS: Final = (
@@ -18,7 +19,6 @@ COLLECTION_VERBS: Final = (
     "update",
     "watch",
 )
-_NO_FIELDS: Final[Mapping[str, Callable[[Json], str]]] = MappingProxyType({})
 
 
 @final
@@ -42,8 +42,20 @@ class Moment:
     now: float
 
 
-Hook = Callable[[Any, Json, Json | None], None]
-"""`(core, new, old)`: edit `new` in place or raise `Refused`; `old` is None at creation."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An object about to be written. Hooks edit `obj` in place, or raise `Refused`."""
+
+    obj: Json
+    old: Json | None
+    """What it replaces; None at creation."""
+    storage: Storage
+    random: Random
+    warn: Callable[[str], None]
+
+
+Hook = Callable[[Draft], None]
 
 
 @final
@@ -57,7 +69,7 @@ class Strategy:
     """`metadata.generation` counts the changes of everything but metadata and status."""
     name: Callable[[str], str | None] = dns_subdomain
     """Why a name may not be given, or None."""
-    fields: Mapping[str, Callable[[Json], str]] = _NO_FIELDS
+    fields: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
     """Field labels besides metadata.name and metadata.namespace."""
     returns_deleted: bool = False
     """DELETE answers with the object, not with a `Status`."""

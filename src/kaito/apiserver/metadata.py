@@ -50,7 +50,8 @@ def check_name(obj: Json, name: str) -> None:
     given = meta(obj).get("name") or ""
     if not given:
         raise bad_request(
-            f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            f"the name of the object ({name} based on URL) was undeterminable: "
+            "name must be provided"
         )
     if given != name:
         raise bad_request(

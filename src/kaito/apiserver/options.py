@@ -227,7 +227,5 @@ def version_match(call: Call) -> str:
     match = request.param("resourceVersionMatch")
     if match in ("", "NotOlderThan", "Exact"):
         return match
-    cause = unsupported_value(
-        "resourceVersionMatch", f'"{match}"', ["Exact", "NotOlderThan", ""]
-    )
+    cause = unsupported_value("resourceVersionMatch", f'"{match}"', ["Exact", "NotOlderThan", ""])
     raise invalid("meta.k8s.io", "ListOptions", "", [cause])

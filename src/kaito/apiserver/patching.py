@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kaito.apiserver import writing
+from kaito.apiserver import metadata, writing
 from kaito.apiserver.core import Call
 from kaito.apiserver.options import WriteOptions
 from kaito.apiserver.status import Refused, bad_request
@@ -24,9 +24,7 @@ def patch(call: Call, options: WriteOptions) -> Written:
     media = call.request.headers.get("content-type", "").partition(";")[0]
     alter = _ALTERATIONS.get(media)
     if alter is None:
-        raise Refused(
-            415, "UnsupportedMediaType", "415: Unsupported Media Type", details={}
-        )
+        raise Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
     content = _content(call.request.body)
     return writing.change(call, options, lambda live: _altered(call, live, content, alter, options))
 
@@ -49,7 +47,7 @@ def _altered(
     if not isinstance(new, dict):
         raise bad_request("the patch does not leave an object")
     writing.check_head(call, new)
-    writing.metadata.check_name(new, call.target.name)
+    metadata.check_name(new, call.target.name)
     writing.clean(call, new, options, [])
     return new
 

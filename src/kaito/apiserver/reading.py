@@ -26,7 +26,7 @@ from kaito.apiserver.writing import current
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.transport import Response
 
-_TOKEN_VERSION: Final = "meta.k8s.io/v1"
+_PAGING_VERSION: Final = "meta.k8s.io/v1"
 
 
 def raw(kind: Kind, stored: Stored) -> bytes:
@@ -160,7 +160,7 @@ def _check_match(call: Call, match: str) -> None:
 def _cut(found: list[Stored], limit: int, version: int, chosen: Selection) -> Page:
     if not limit or len(found) <= limit:
         return Page(found, version)
-    token = Token(_TOKEN_VERSION, version, path_of(found[limit - 1].key))
+    token = Token(_PAGING_VERSION, version, path_of(found[limit - 1].key))
     remaining = len(found) - limit if chosen.everything else None
     return Page(found[:limit], version, write_token(token), remaining)
 
@@ -178,15 +178,15 @@ def _past(
     """The list as it was at `version`, behind the key `after`."""
     if version < call.core.storage.oldest(bucket):
         if after:
-            fresh = write_token(Token(_TOKEN_VERSION, -1, after))
-            raise expired(_EXPIRED_TOKEN, continue_=fresh)
+            fresh = write_token(Token(_PAGING_VERSION, -1, after))
+            raise expired(_CONTINUE_EXPIRED, continue_=fresh)
         raise expired("The resourceVersion for the provided list is too old.")
     objects = bucket.as_of(version)
     found = [s for path, s in objects.items() if path > after and chosen.has(s)]
     return _cut(found, limit, version, chosen)
 
 
-_EXPIRED_TOKEN: Final = (
+_CONTINUE_EXPIRED: Final = (
     "The provided continue parameter is too old to display a consistent list result. You can start "
     "a new list without the continue parameter, or use the continue token in this response to "
     "retrieve the remainder of the results. Continuing with the provided token results in an "

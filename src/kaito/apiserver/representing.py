@@ -18,9 +18,7 @@ JSON_HEADERS: Final = {"content-type": "application/json", "cache-control": "no-
 YAML_HEADERS: Final = {"content-type": "application/yaml", "cache-control": "no-cache, private"}
 
 
-def respond(
-    call: Call, obj: Json, status: int, how: Accepted, *, drawn: bool = False
-) -> Response:
+def respond(call: Call, obj: Json, status: int, how: Accepted, *, drawn: bool = False) -> Response:
     """An answer in the accepted shape; `drawn` tells that `obj` has that shape already."""
     if not drawn and how.shape == "table" and obj.get("kind") != "Status":
         obj = table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
@@ -110,35 +108,31 @@ def age(timestamp: str | None, moment: Moment) -> str:
     return short_duration(moment.now - parse_rfc3339(timestamp).timestamp())
 
 
+_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
+_AGES: Final = (
+    # Shorter than, in units of, with a second unit of.
+    (2 * _MINUTE, 1, "s", 0, ""),
+    (10 * _MINUTE, _MINUTE, "m", 1, "s"),
+    (3 * _HOUR, _MINUTE, "m", 0, ""),
+    (8 * _HOUR, _HOUR, "h", _MINUTE, "m"),
+    (2 * _DAY, _HOUR, "h", 0, ""),
+    (8 * _DAY, _DAY, "d", _HOUR, "h"),
+    (2 * _YEAR, _DAY, "d", 0, ""),
+    (8 * _YEAR, _YEAR, "y", _DAY, "d"),
+)
+
+
 def short_duration(seconds: float) -> str:
     """`HumanDuration` of apimachinery: at most two units, fewer the longer it is."""
     whole = int(seconds)
     if whole < -1:
         return "<invalid>"
-    if whole < 0:
-        return "0s"
-    if whole < 120:
-        return f"{whole}s"
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if minutes < 10:
-        return _two(minutes, "m", whole % 60, "s")
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if hours < 24 * 8:
-        return _two(days, "d", hours % 24, "h")
-    if hours < 24 * 365 * 2:
-        return f"{days}d"
-    if hours < 24 * 365 * 8:
-        return _two(days // 365, "y", days % 365, "d")
-    return f"{days // 365}y"
-
-
-def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
-    return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"
+    whole = max(0, whole)
+    for below, unit, letter, second, second_letter in _AGES:
+        if whole < below:
+            rest = whole % unit // second if second else 0
+            return f"{whole // unit}{letter}" + (f"{rest}{second_letter}" if rest else "")
+    return f"{whole // _YEAR}y"
 
 
 PLAIN_COLUMNS: Final = (

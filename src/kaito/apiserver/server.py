@@ -1,12 +1,12 @@
 """The embedded API server: a request becomes a response, or a stream."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
 
 from kaito.apiserver import catalog, deleting, patching, reading, watching, writing
-from kaito.apiserver.core import ANONYMOUS, ADMIN, Call, Core, User, encode
+from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.negotiation import accepted
 from kaito.apiserver.options import delete_options, write_options
@@ -26,7 +26,7 @@ __all__ = ["ADMIN", "ANONYMOUS", "ApiServer", "ApiServerOptions", "RequestInfo",
 class ApiServerOptions:
     """What can be chosen about a server."""
 
-    window: Window = Window()
+    window: Window = field(default_factory=Window)
     """How long watches can be resumed."""
 
 
@@ -153,7 +153,8 @@ def _refusal(refused: Refused) -> Response:
 
 
 def _warned(answer: Response | Stream, warnings: list[str]) -> Response | Stream:
-    return answer
+    told = ", ".join(f"299 - {encode(text).decode()}" for text in warnings)
+    return replace(answer, headers={**answer.headers, "warning": told})
 
 
 def _info(request: Request, user: User, target: Target, code: int) -> RequestInfo:

@@ -55,7 +55,9 @@ class WatchOptions:
     @property
     def marks_end_of_state(self) -> bool:
         """Whether a bookmark tells that the initial state is complete."""
-        return self.bookmarks and (self.initial is True or (self.initial is None and not self.version))
+        return self.bookmarks and (
+            self.initial is True or (self.initial is None and not self.version)
+        )
 
 
 def watch_options(request: Request, random: Random) -> WatchOptions:
@@ -98,6 +100,7 @@ def watch(call: Call) -> Stream:
     how = accepted(call.request)
     options = watch_options(call.request, call.core.random)
     watcher = Watcher(call, selection(call), options, how)
+    watcher.open()
     return Stream(status=200, headers=JSON_HEADERS, chunks=watcher.chunks())
 
 
@@ -114,6 +117,8 @@ class Watcher:
     _sent: int = 0
     """The version up to which the client knows everything."""
     _first_table: bool = True
+    _opening: list[bytes] = field(default_factory=list)
+    _refused: Refused | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -124,13 +129,12 @@ class Watcher:
         end = clock() + self.options.timeout
         stop_listening = bucket.listen(self._woken.set)
         try:
-            try:
-                opening = self._open(bucket)
-            except Refused as refused:
-                yield _line("ERROR", encode(refused.status()))
+            for first in range(0, len(self._opening), _BATCH):
+                yield b"".join(self._opening[first : first + _BATCH])
+            self._opening = []
+            if self._refused is not None:
+                yield _line("ERROR", encode(self._refused.status()))
                 return
-            if opening:
-                yield opening
             async for chunk in self._follow(bucket, clock, end):
                 yield chunk
         finally:
@@ -166,23 +170,20 @@ class Watcher:
         except TimeoutError:
             pass
 
-    def _open(self, bucket: Bucket) -> bytes:
-        """The initial state, if asked for, and where to go on from."""
-        storage = self.call.core.storage
+    def open(self) -> None:
+        """Fix the moment at which this watch begins: that of the request, not of the first read."""
+        storage, bucket = self.call.core.storage, self.call.core.bucket(self.call.kind)
         if self.options.begins_with_state:
             self._position, self._sent = bucket.next_position(), storage.revision
             found = [s for s in bucket.scan(self.chosen.namespace) if self.chosen.has(s)]
-            lines = [self._event("ADDED", stored, None) for stored in found]
+            self._opening = [self._event("ADDED", stored, None) for stored in found]
             if self.options.marks_end_of_state:
-                lines.append(self._bookmark(_INITIAL_EVENTS_END))
-            return b"".join(lines)
-        asked = version_of(self.options.version)
-        if not asked:
-            asked = storage.revision
+                self._opening.append(self._bookmark(_INITIAL_EVENTS_END))
+            return
+        asked = version_of(self.options.version) or storage.revision
         if asked < storage.oldest(bucket):
-            raise _too_old(asked, bucket)
+            self._refused = _too_old(asked, bucket)
         self._position, self._sent = bucket.position(asked), asked
-        return b""
 
     def _drain(self, bucket: Bucket) -> bytes:
         """The next events as lines; empty when there is nothing new."""

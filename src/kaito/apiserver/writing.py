@@ -1,16 +1,18 @@
 """Create, replace and patch: from a body to a committed object.
 
-    body -> decoded and pruned -> what the server decides -> defaults -> the kind's own rules
-         -> validated -> field ownership -> committed, unless nothing changed or it is a dry run
+body -> decoded and pruned -> what the server decides -> defaults -> the kind's own rules
+     -> validated -> field ownership -> committed, unless nothing changed or it is a dry run
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
-from kaito.apiserver import metadata
+import yaml
+
+from kaito.apiserver import metadata, names
 from kaito.apiserver.core import Call, loaded, unloaded
-from kaito.apiserver.kinds import Kind
+from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.options import WriteOptions, body_object, duplicates
 from kaito.apiserver.status import (
     MODIFIED,
@@ -26,8 +28,6 @@ from kaito.apiserver.status import (
 from kaito.apiserver.storage import Stored
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import NAMESPACES
-
-import yaml
 
 _BODIES: Final = ("application/json", "application/yaml")
 _NAME_TRIES: Final = 8
@@ -46,9 +46,7 @@ def decode_body(call: Call, options: WriteOptions) -> Json:
     """The body as an object of the kind that the path names, unknown fields dealt with."""
     media = call.request.headers.get("content-type", "application/json").partition(";")[0]
     if media == "application/yaml":
-        obj = yaml.load(call.request.body, Loader=yaml.CSafeLoader)
-        if not isinstance(obj, dict):
-            raise bad_request("the body is not an object")
+        obj = _yaml_object(call.request.body)
     elif media in ("application/json", ""):
         obj = body_object(call.request.body, call.kind.resource.kind)
     else:
@@ -56,6 +54,16 @@ def decode_body(call: Call, options: WriteOptions) -> Json:
     check_head(call, obj)
     doubles = duplicates(call.request.body) if call.request.param("fieldValidation") else []
     clean(call, obj, options, doubles if options.validation != "Ignore" else [])
+    return obj
+
+
+def _yaml_object(body: bytes) -> Json:
+    try:
+        obj: Any = yaml.load(body, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise bad_request(f"the object provided is unrecognized: yaml: {error}") from error
+    if not isinstance(obj, dict):
+        raise bad_request("the object provided is unrecognized: it is not an object")
     return obj
 
 
@@ -129,8 +137,10 @@ def _complete(call: Call, obj: Json, old: Json | None) -> None:
     schema = call.core.schema(call.kind)
     if schema is not None:
         call.core.schemas.default(schema, obj)
+    core = call.core
+    draft = Draft(obj=obj, old=old, storage=core.storage, random=core.random, warn=call.warn)
     for prepare in call.kind.strategy.prepare:
-        prepare(call.core, obj, old)
+        prepare(draft)
 
 
 def _check(call: Call, obj: Json, old: Json | None, causes: list[Cause]) -> None:
@@ -139,7 +149,10 @@ def _check(call: Call, obj: Json, old: Json | None, causes: list[Cause]) -> None
         validate = call.core.schemas.validate
         causes = [
             *causes,
-            *(Cause(c.field, c.reason, c.message) for c in validate(schema, obj, old, call.target.subresource)),
+            *(
+                Cause(c.field, c.reason, c.message)
+                for c in validate(schema, obj, old, call.target.subresource)
+            ),
         ]
     if causes:
         resource = call.kind.resource
@@ -178,7 +191,7 @@ def _check_free(call: Call, obj: Json, *, generated: bool) -> None:
         if not generated:
             deleting = bool(found.json()["metadata"].get("deletionTimestamp"))
             raise already_exists(call.kind.resource, meta["name"], deleting=deleting)
-        meta["name"] = metadata.names.generate(meta["generateName"], call.core.random)
+        meta["name"] = names.generate(meta["generateName"], call.core.random)
     raise already_exists(call.kind.resource, meta["name"])
 
 

@@ -1,0 +1,278 @@
+"""The built-in kinds that are served, and what exists in a new cluster."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from kaito.apiserver import names, strategies
+from kaito.apiserver.core import Core
+from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Draft, Kind, ScalePaths, Strategy
+from kaito.kube import resources
+from kaito.kube.objects import Json, ObjectKey, Resource
+
+_ALL: Final = ("all",)
+_REPLICAS: Final = ScalePaths("spec.replicas", "status.replicas", "spec.selector")
+_NAMESPACE_VERBS: Final = tuple(verb for verb in COLLECTION_VERBS if verb != "deletecollection")
+
+
+def _text(*path: str) -> Callable[[Json], str]:
+    """A field label's value: what stands at `path`, as text."""
+
+    def read(obj: Json) -> str:
+        value: Any = obj
+        for step in path:
+            if not isinstance(value, dict):
+                return ""
+            value = value.get(step)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return "" if value is None else str(value)
+
+    return read
+
+
+def _flag(*path: str) -> Callable[[Json], str]:
+    read = _text(*path)
+    return lambda obj: read(obj) or "false"
+
+
+def _number(*path: str) -> Callable[[Json], str]:
+    read = _text(*path)
+    return lambda obj: read(obj) or "0"
+
+
+def _event_source(obj: Json) -> str:
+    source = obj.get("source") or obj.get("deprecatedSource") or {}
+    return source.get("component") or obj.get("reportingComponent") or ""
+
+
+_POD_FIELDS: Final[Mapping[str, Callable[[Json], str]]] = {
+    "spec.nodeName": _text("spec", "nodeName"),
+    "spec.restartPolicy": _text("spec", "restartPolicy"),
+    "spec.schedulerName": _text("spec", "schedulerName"),
+    "spec.serviceAccountName": _text("spec", "serviceAccountName"),
+    "spec.hostNetwork": _flag("spec", "hostNetwork"),
+    "status.phase": _text("status", "phase"),
+    "status.podIP": _text("status", "podIP"),
+    "status.podIPs": _text("status", "podIP"),
+    "status.nominatedNodeName": _text("status", "nominatedNodeName"),
+}
+_REFERENCE: Final = (
+    "kind",
+    "namespace",
+    "name",
+    "uid",
+    "apiVersion",
+    "resourceVersion",
+    "fieldPath",
+)
+_EVENT_FIELDS: Final[Mapping[str, Callable[[Json], str]]] = {
+    **{f"involvedObject.{name}": _text("involvedObject", name) for name in _REFERENCE},
+    "reason": _text("reason"),
+    "reportingComponent": _text("reportingComponent"),
+    "source": _event_source,
+    "type": _text("type"),
+}
+_NEW_EVENT_FIELDS: Final[Mapping[str, Callable[[Json], str]]] = {
+    **{f"regarding.{name}": _text("regarding", name) for name in _REFERENCE},
+    **{f"involvedObject.{name}": _text("regarding", name) for name in _REFERENCE},
+    "reason": _text("reason"),
+    "reportingController": _text("reportingController"),
+    "source": _event_source,
+    "type": _text("type"),
+}
+
+
+def _kind(
+    resource: Resource,
+    *short: str,
+    sub: tuple[str, ...] = (),
+    categories: tuple[str, ...] = (),
+    singular: str = "",
+    verbs: tuple[str, ...] = COLLECTION_VERBS,
+    scale: ScalePaths | None = None,
+    strategy: Strategy = PLAIN,
+    bucket: str = "",
+) -> Kind:
+    return Kind(
+        resource=resource,
+        singular=singular or resource.kind.lower(),
+        list_kind=f"{resource.kind}List",
+        bucket=bucket or resource.group_resource,
+        stored=resource,
+        short_names=short,
+        categories=categories,
+        verbs=verbs,
+        subresources=sub,
+        strategy=strategy,
+        scale=scale,
+    )
+
+
+_RBAC_NAMES: Final = Strategy(name=names.path_segment)
+_COUNTED: Final = Strategy(generation=True)
+_WORKLOAD: Final = ("status", "scale")
+_R = Resource
+
+KINDS: Final[tuple[Kind, ...]] = (
+    _kind(
+        resources.NAMESPACES,
+        "ns",
+        sub=("status", "finalize"),
+        verbs=_NAMESPACE_VERBS,
+        strategy=Strategy(
+            name=names.dns_label,
+            prepare=(strategies.namespace,),
+            fields={"status.phase": _text("status", "phase")},
+            returns_deleted=True,
+        ),
+    ),
+    _kind(
+        resources.NODES,
+        "no",
+        sub=("status",),
+        strategy=Strategy(
+            prepare=(strategies.node,),
+            fields={"spec.unschedulable": _flag("spec", "unschedulable")},
+        ),
+    ),
+    _kind(
+        resources.PODS,
+        "po",
+        sub=("status", "log", "binding", "eviction", "proxy", "exec", "attach", "portforward"),
+        categories=_ALL,
+        strategy=Strategy(
+            prepare=(strategies.pod,),
+            generation=True,
+            fields=_POD_FIELDS,
+            returns_deleted=True,
+            graceful=True,
+        ),
+    ),
+    _kind(
+        resources.SERVICES,
+        "svc",
+        sub=("status", "proxy"),
+        categories=_ALL,
+        strategy=Strategy(
+            name=names.dns_1035_label,
+            prepare=(strategies.service,),
+            fields={
+                "spec.clusterIP": _text("spec", "clusterIP"),
+                "spec.type": _text("spec", "type"),
+            },
+            returns_deleted=True,
+        ),
+    ),
+    _kind(resources.ENDPOINTS, "ep", singular="endpoints"),
+    _kind(resources.SECRETS, strategy=Strategy(fields={"type": _text("type")})),
+    _kind(resources.CONFIGMAPS, "cm"),
+    _kind(resources.SERVICEACCOUNTS, "sa", sub=("token",), strategy=Strategy(returns_deleted=True)),
+    _kind(resources.CORE_EVENTS, "ev", strategy=Strategy(fields=_EVENT_FIELDS), bucket="events"),
+    _kind(
+        resources.PVCS,
+        "pvc",
+        sub=("status",),
+        strategy=Strategy(returns_deleted=True),
+    ),
+    _kind(
+        resources.PERSISTENTVOLUMES,
+        "pv",
+        sub=("status",),
+        strategy=Strategy(returns_deleted=True),
+    ),
+    _kind(
+        resources.STATEFULSETS,
+        "sts",
+        sub=_WORKLOAD,
+        categories=_ALL,
+        scale=_REPLICAS,
+        strategy=_COUNTED,
+    ),
+    _kind(
+        resources.DEPLOYMENTS,
+        "deploy",
+        sub=_WORKLOAD,
+        categories=_ALL,
+        scale=_REPLICAS,
+        strategy=_COUNTED,
+    ),
+    _kind(
+        resources.REPLICASETS,
+        "rs",
+        sub=_WORKLOAD,
+        categories=_ALL,
+        scale=_REPLICAS,
+        strategy=Strategy(
+            generation=True, fields={"status.replicas": _number("status", "replicas")}
+        ),
+    ),
+    _kind(resources.DAEMONSETS, "ds", sub=("status",), categories=_ALL, strategy=_COUNTED),
+    _kind(resources.CONTROLLERREVISIONS),
+    _kind(
+        resources.JOBS,
+        sub=("status",),
+        categories=_ALL,
+        strategy=Strategy(
+            prepare=(strategies.job,),
+            generation=True,
+            orphans=True,
+            fields={"status.successful": _number("status", "succeeded")},
+        ),
+    ),
+    _kind(resources.CRONJOBS, "cj", sub=("status",), categories=_ALL, strategy=_COUNTED),
+    _kind(resources.LEASES, strategy=Strategy(creates_on_update=True)),
+    _kind(resources.ENDPOINTSLICES, strategy=_COUNTED),
+    _kind(resources.EVENTS, "ev", strategy=Strategy(fields=_NEW_EVENT_FIELDS), bucket="events"),
+    _kind(_R("rbac.authorization.k8s.io", "v1", "roles", "Role"), strategy=_RBAC_NAMES),
+    _kind(
+        _R("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"), strategy=_RBAC_NAMES
+    ),
+    _kind(
+        _R("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False),
+        strategy=_RBAC_NAMES,
+    ),
+    _kind(
+        _R(
+            "rbac.authorization.k8s.io",
+            "v1",
+            "clusterrolebindings",
+            "ClusterRoleBinding",
+            namespaced=False,
+        ),
+        strategy=_RBAC_NAMES,
+    ),
+    _kind(resources.STORAGECLASSES, "sc", strategy=Strategy(returns_deleted=True)),
+    _kind(_R("storage.k8s.io", "v1", "csidrivers", "CSIDriver", namespaced=False)),
+    _kind(
+        resources.CRDS,
+        "crd",
+        "crds",
+        sub=("status",),
+        categories=("api-extensions",),
+        strategy=_COUNTED,
+    ),
+    _kind(resources.PODDISRUPTIONBUDGETS, "pdb", sub=("status",), strategy=_COUNTED),
+    _kind(resources.PRIORITYCLASSES, "pc", strategy=_COUNTED),
+)
+
+_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+def bootstrap(core: Core) -> None:
+    """What a new cluster has before anybody asks for it."""
+    bucket = core.storage.bucket("namespaces")
+    for name in _NAMESPACES:
+        if bucket.get(ObjectKey("", name)) is None:
+            obj: Json = {
+                "metadata": {
+                    "name": name,
+                    "uid": core.storage.new_uid(),
+                    "resourceVersion": "",
+                    "creationTimestamp": core.now(),
+                }
+            }
+            draft = Draft(
+                obj=obj, old=None, storage=core.storage, random=core.random, warn=lambda _: None
+            )
+            strategies.namespace(draft)
+            core.storage.write(bucket, obj)

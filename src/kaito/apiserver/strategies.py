@@ -1,0 +1,105 @@
+"""What the server decides for built-in kinds by code rather than by data."""
+
+from typing import Final
+
+from kaito.apiserver.kinds import Draft
+from kaito.kube.objects import Json
+
+_NOT_READY: Final = "node.kubernetes.io/not-ready"
+_UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+_EVICT_AFTER_SECONDS: Final = 300
+
+
+def namespace(draft: Draft) -> None:
+    """The finalizer and phase of a new one, and the label that is always its name."""
+    obj = draft.obj
+    name = obj["metadata"]["name"]
+    obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+    if draft.old is None:
+        obj.setdefault("spec", {})["finalizers"] = ["kubernetes"]
+        obj["status"] = {"phase": "Active"}
+    else:
+        obj["spec"] = draft.old.get("spec", {})
+
+
+def node(draft: Draft) -> None:
+    """A new Node is tainted until somebody sees that it is ready."""
+    if draft.old is not None:
+        return
+    taints = draft.obj.setdefault("spec", {}).setdefault("taints", [])
+    if not any(taint.get("key") == _NOT_READY for taint in taints):
+        taints.append({"key": _NOT_READY, "effect": "NoSchedule"})
+
+
+def pod(draft: Draft) -> None:
+    """Tolerations, account, class of service and phase of a new pod."""
+    if draft.old is not None:
+        return
+    spec = draft.obj.setdefault("spec", {})
+    spec.setdefault("serviceAccountName", "default")
+    _tolerate(spec)
+    draft.obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(spec)}
+
+
+def _tolerate(spec: Json) -> None:
+    tolerations = spec.setdefault("tolerations", [])
+    for key in (_NOT_READY, _UNREACHABLE):
+        if any(_tolerates(toleration, key) for toleration in tolerations):
+            continue
+        tolerations.append(
+            {
+                "key": key,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": _EVICT_AFTER_SECONDS,
+            }
+        )
+
+
+def _tolerates(toleration: Json, key: str) -> bool:
+    return toleration.get("key") in (key, None, "") and toleration.get("effect") in (
+        "NoExecute",
+        None,
+        "",
+    )
+
+
+def quality_of_service(spec: Json) -> str:
+    """BestEffort without any cpu or memory; Guaranteed when every limit is the request."""
+    containers = [*spec.get("initContainers", []), *spec.get("containers", [])]
+    asked = [container.get("resources") or {} for container in containers]
+    requests = [_counted(resources.get("requests")) for resources in asked]
+    limits = [_counted(resources.get("limits")) for resources in asked]
+    if not any(requests) and not any(limits):
+        return "BestEffort"
+    for request, limit in zip(requests, limits, strict=True):
+        if set(limit) != {"cpu", "memory"} or {**limit, **request} != limit:
+            return "Burstable"
+    return "Guaranteed"
+
+
+def _counted(resources: Json | None) -> Json:
+    return {name: value for name, value in (resources or {}).items() if name in ("cpu", "memory")}
+
+
+def service(draft: Draft) -> None:
+    """Addresses."""
+
+
+def job(draft: Draft) -> None:
+    """The generated selector and the labels it selects."""
+    if draft.old is not None:
+        return
+    spec = draft.obj.setdefault("spec", {})
+    if spec.get("manualSelector"):
+        return
+    uid, name = draft.obj["metadata"]["uid"], draft.obj["metadata"]["name"]
+    labels = {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    template = spec.setdefault("template", {}).setdefault("metadata", {})
+    template.setdefault("labels", {}).update(labels)
