@@ -1,0 +1,196 @@
+"""CEL rules of a structural schema (`x-kubernetes-validations`), run by cel-python.
+
+This module is imported late and on purpose only where a schema carries rules: the CEL library takes
+a tenth of a second to import. Every distinct rule is compiled once.
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import celpy
+from celpy import celtypes
+from celpy.adapter import json_to_cel
+from celpy.celparser import CELParseError
+from celpy.evaluation import CELEvalError
+
+from kaito.kube.objects import Json
+from kaito.kube.schema import fields
+from kaito.kube.schema.cel_functions import FUNCTIONS
+from kaito.kube.schema.fields import MISSING, FieldError
+from kaito.kube.schema.structural import Schema, join
+
+_REASONS = {
+    fields.FORBIDDEN: fields.forbidden,
+    fields.REQUIRED: fields.required,
+}
+# The identifiers that CEL reserves; a field of such a name is written `__name__` in a rule.
+_RESERVED = frozenset(
+    (
+        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "if"),
+        *("function", "import", "let", "loop", "package", "namespace", "return", "var", "void"),
+        "while",
+    )
+)
+_OLD = re.compile(r"""(?:'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*")|\boldSelf\b""")
+
+
+def check(obj: Any, schema: Schema, *, old: Any, path: str = "") -> list[FieldError]:
+    """Run every rule at and below `schema`. `old` is `fields.MISSING` on a create."""
+    return list(_walk(obj, schema, path, old))
+
+
+def compile_error(rule: str) -> str | None:
+    """Why a rule does not parse, or None. For the sanity check of a CustomResourceDefinition."""
+    try:
+        _program(rule)
+    except CELParseError as error:
+        return " ".join(str(error.args[0]).split())
+    return None
+
+
+def _walk(value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
+    if value is None or not schema.carries_rules:
+        return
+    for rule in schema.rules:
+        yield from _apply(rule, value, schema, path, old)
+    for branch in schema.alternatives.get("allOf", ()):
+        yield from _walk(value, branch, path, old)
+    if isinstance(value, dict):
+        before = old if isinstance(old, dict) else {}
+        for name, item in value.items():
+            child = schema.of_field(name)
+            if child is not None:
+                mapped = name not in schema.properties
+                where = f"{path}[{name}]" if mapped else join(path, name)
+                yield from _walk(item, child, where, before.get(name, MISSING))
+    elif isinstance(value, list) and schema.items is not None:
+        counterpart = _counterparts(old, schema)
+        for index, item in enumerate(value):
+            before = counterpart.get(_key(item, schema), MISSING)
+            yield from _walk(item, schema.items, f"{path}[{index}]", before)
+
+
+def _counterparts(old: Any, schema: Schema) -> dict[str, Any]:
+    if not isinstance(old, list) or schema.list_type != "map":
+        return {}
+    return {_key(item, schema): item for item in old}
+
+
+def _key(item: Any, schema: Schema) -> str:
+    if not isinstance(item, dict):
+        return ""
+    return fields.compact([item.get(key) for key in schema.list_map_keys])
+
+
+def _apply(rule: Json, value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
+    text = rule["rule"]
+    transition = _mentions_old(text)
+    known = old is not MISSING and old is not None
+    if transition and not known:
+        return
+    if not transition and known and old == value:
+        return  # an unchanged value is not judged anew
+    names = {"self": to_cel(value, schema)}
+    if known:
+        names["oldSelf"] = to_cel(old, schema)
+    try:
+        outcome = _program(text).evaluate(names)
+    except CELEvalError as error:
+        detail = f"{_reason(error)} evaluating rule: {rule.get('message') or text}"
+        yield fields.invalid(path, schema.type, detail)
+        return
+    if not outcome:
+        yield _finding(rule, value, schema, path, names)
+
+
+def _finding(
+    rule: Json, value: Any, schema: Schema, path: str, names: dict[str, Any]
+) -> FieldError:
+    where = f"{path}{rule['fieldPath']}" if rule.get("fieldPath") else path
+    where = where.removeprefix(".")
+    detail = _message(rule, names)
+    shown = fields.OMITTED if schema.type in ("object", "array") else value
+    reason = rule.get("reason", fields.INVALID)
+    if reason in _REASONS:
+        return _REASONS[reason](where, detail)
+    if reason == fields.DUPLICATE:
+        return fields.duplicate(where, shown)
+    return fields.invalid(where, shown, detail)
+
+
+def _message(rule: Json, names: dict[str, Any]) -> str:
+    if rule.get("messageExpression"):
+        try:
+            text = str(_program(rule["messageExpression"]).evaluate(names)).strip()
+        except CELEvalError:
+            text = ""
+        if text and "\n" not in text:
+            return text
+    return str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
+
+
+def _reason(error: CELEvalError) -> str:
+    return str(error.args[0]) if error.args else "evaluation failed"
+
+
+@functools.lru_cache(maxsize=1024)
+def _mentions_old(rule: str) -> bool:
+    return any(found == "oldSelf" for found in _OLD.findall(rule))
+
+
+@functools.lru_cache(maxsize=1024)
+def _program(rule: str) -> celpy.Runner:
+    environment = _environment()
+    return environment.program(environment.compile(rule), functions=FUNCTIONS)
+
+
+@functools.cache
+def _environment() -> celpy.Environment:
+    return celpy.Environment(runner_class=celpy.InterpretedRunner)
+
+
+def to_cel(value: Any, schema: Schema | None) -> Any:
+    """A JSON value as the CEL value of the type that its schema declares."""
+    if isinstance(value, dict):
+        return _to_map(value, schema)
+    if isinstance(value, list):
+        items = schema.items if schema is not None else None
+        return celtypes.ListType([to_cel(item, items) for item in value])
+    if schema is not None and isinstance(value, str):
+        return _to_text(value, schema.raw.get("format", "").replace("-", ""))
+    if schema is not None and schema.type == "number" and isinstance(value, int):
+        return celtypes.DoubleType(value)
+    return json_to_cel(value)
+
+
+def _to_map(value: Json, schema: Schema | None) -> celtypes.MapType:
+    properties = schema.properties if schema is not None else {}
+    return celtypes.MapType(
+        {
+            celtypes.StringType(_escape(name) if name in properties else name): to_cel(
+                item, schema.of_field(name) if schema is not None else None
+            )
+            for name, item in value.items()
+        }
+    )
+
+
+def _to_text(value: str, format_: str) -> Any:
+    if format_ == "datetime":
+        return celtypes.TimestampType(value)
+    if format_ == "date":
+        return celtypes.TimestampType(f"{value}T00:00:00Z")
+    if format_ == "duration":
+        return celtypes.DurationType(value)
+    return celtypes.StringType(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _escape(name: str) -> str:
+    if name in _RESERVED:
+        return f"__{name}__"
+    for found, written in (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__")):
+        name = name.replace(found, written)
+    return name.replace("/", "__slash__")
