@@ -162,7 +162,8 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def _within(value: float, bits: int) -> bool:
-    return -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
+    limit = 1 << (bits - 1)
+    return -limit <= value < limit
 
 
 def _number(value: int | float, schema: Schema, path: str) -> Iterator[FieldError]:
