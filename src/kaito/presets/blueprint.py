@@ -94,13 +94,13 @@ class Blueprint:
     served_model_name: str
     image: Image
     prelude: str = ""
-    """Shell text before the program, with its separator; empty when the program can be exec'ed."""
+    """Shell text that goes before the command; empty when the command can be exec'ed as it is."""
     program: tuple[str, ...]
     """The program and its fixed first arguments."""
-    program_flags: tuple[Flag, ...] = ()
-    """Flags of the launcher, before `script`."""
+    launcher_flags: tuple[Flag, ...] = ()
+    """Flags of a launcher, before `script`."""
     script: str = ""
-    """What the launcher runs; empty when `program` is not a launcher."""
+    """What a launcher runs; empty when `program` is the engine itself."""
     flags: tuple[Flag, ...] = ()
     """Flags of the engine, sorted by name."""
     env: tuple[tuple[str, str], ...] = ()
@@ -108,19 +108,22 @@ class Blueprint:
     ports: tuple[Port, ...]
     mounts: tuple[Mount, ...]
     startup: Probe | None = None
+    benchmark: Probe | None = None
+    """Replaces `startup` where the start-up benchmark is to run."""
     liveness: Probe | None = None
     readiness: Probe | None = None
     weights: Image | None = None
     """An image that a container pulls into the weights volume before the start."""
     cuda_toolkit: bool = False
+    """The node needs a CUDA toolkit under CUDA_HOME before the start."""
 
     def argv(self, slots: Mapping[Slot, str], extra: tuple[Flag, ...] = ()) -> tuple[str, ...]:
         """The command, one word per element, flags sorted by name.
 
-        `extra` adds flags, or replaces those of the same name.
+        `extra` adds flags, or replaces those of the same name. Raises KeyError for an empty slot.
         """
         named = {flag.name: flag for flag in (*self.flags, *extra)}
         engine = tuple(named[name].text(slots) for name in sorted(named))
-        launcher = tuple(flag.text(slots) for flag in self.program_flags)
+        launcher = tuple(flag.text(slots) for flag in self.launcher_flags)
         script = (self.script,) if self.script else ()
         return (*self.program, *launcher, *script, *engine)

@@ -95,12 +95,12 @@ class Preset:
     license: str = ""
     architectures: tuple[str, ...] = ()
     weights_gib: float | None
-    """The weight files' size; None where it is not known (legacy only)."""
-    disk_gib: int
-    """Disk a node needs to hold image and weights."""
-    context: int | None
-    """The longest context the model can do, in tokens; None where it is not known."""
-    attention: Attention | None
+    """The weight files' size; None where it was never listed (legacy only)."""
+    listed_gpu_memory_gib: float | None = None
+    """Legacy only: the total GPU memory earlier KAITO releases asked for."""
+    context: int
+    """The longest context the model can do, in tokens."""
+    attention: Attention
     quantization: str = ""
     """How the weights are quantised; empty for plain 16-bit weights."""
     dtype: str
@@ -117,7 +117,19 @@ class Preset:
         return self.repository.lower()
 
     @property
+    def size_gib(self) -> float:
+        """What sizing takes for the weights: their size, or what stands in for it."""
+        size = self.weights_gib if self.weights_gib is not None else self.listed_gpu_memory_gib
+        if size is None:
+            raise ValueError(f"preset {self.name} has no size")
+        return size
+
+    @property
+    def disk_gib(self) -> int:
+        """Disk of an inference node: weights, and 80 GiB for image and system (KAITO's rule)."""
+        return int(self.size_gib + 80)
+
+    @property
     def startup_seconds(self) -> int:
         """How long the engine may take to start: 15 min + 18 s a GiB, within 30 to 180 min."""
-        size = self.weights_gib or 0.0
-        return ceil(min(max(900 + 18 * size, 1800), 10800))
+        return ceil(min(max(900 + 18 * self.size_gib, 1800), 10800))
