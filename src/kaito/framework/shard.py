@@ -69,8 +69,8 @@ class Shard:
             indexes[name] = self._indexed(content, self.indexes[name].function)
         self._swap(content, indexes, version, [*gone, *changed])
 
-    def upsert(self, record: Record) -> None:
-        """An ADDED or MODIFIED event."""
+    def upsert(self, record: Record, *, advance: bool = True) -> None:
+        """An ADDED or MODIFIED event. `advance`: its version is where the stream has got to."""
         key = (record.meta.namespace, record.meta.name)
         old = self.records.get(key)
         if old is not None:
@@ -80,7 +80,8 @@ class Shard:
         self.records[key] = record
         for index in self.indexes.values():
             index.add(key, record)
-        self.version = record.meta.resource_version or self.version
+        if advance:
+            self.version = record.meta.resource_version
         if events := _difference(old, record, initial=False):
             self._emit(events)
         if old is not None and old.meta.uid != record.meta.uid:
@@ -91,7 +92,7 @@ class Shard:
         """A DELETED event; `record` carries the version of the deletion."""
         key = (record.meta.namespace, record.meta.name)
         old = self.records.pop(key, None)
-        self.version = record.meta.resource_version or self.version
+        self.version = record.meta.resource_version
         if old is not None:
             self._unindex(key, old)
             same = old.meta.uid == record.meta.uid
@@ -150,7 +151,7 @@ class Shard:
                 content[key] = old
             else:
                 content[key] = record
-                changed += _difference(old, record, initial=not self.synced)
+                changed += _difference(old, record, initial=not self.version)
             if count % SLICE == 0:
                 await pause()
         return content, changed

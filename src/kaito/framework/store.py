@@ -63,13 +63,13 @@ class Store:
 
     def by_index(self, index: str, value: str) -> list[Record]:
         """The objects that the named index finds under `value`. KeyError for an unknown index."""
-        function = self.shards[0].indexes[index].function
+        values_of = self.shards[0].indexes[index].values_of
         found = (
             (key, shard.records[key])
             for shard in self.shards
             for key in shard.indexes[index].keys(value)
         )
-        return list(self._merged(found, lambda record: value in function(record)))
+        return list(self._merged(found, lambda record: value in values_of(record)))
 
     def list(self, *, namespace: str = "", selector: LabelSelector | None = None) -> list[Record]:
         """All objects, or those of one namespace, or those whose labels match; arrival order."""

@@ -1,0 +1,508 @@
+"""The reflector against a scripted server: how it fills a store and keeps it equal."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from kaito.kube.errors import TransportError
+from tests.framework.objects import widget
+from tests.framework.script import (
+    HANG,
+    Answer,
+    added,
+    bookmark,
+    deleted,
+    end,
+    error,
+    following,
+    modified,
+    page,
+    refuse,
+    stream,
+    unreachable,
+)
+
+NO_STREAMS = refuse(422, "Invalid", "sendInitialEvents is forbidden for watch")
+
+
+async def test_s01_an_empty_list_and_then_events() -> None:
+    """An empty collection syncs; what happens later arrives in order, over one connection."""
+    later = [added(widget("a", 5)), modified(widget("a", 6)), deleted(widget("a", 7))]
+    async with following(stream(end(4), 1.0, *later, HANG)) as f:
+        await asyncio.sleep(0.5)
+        assert f.informer.store.synced
+        assert f.subscription.synced
+        assert f.informer.store.resource_version == "4"
+        await asyncio.sleep(1)
+        assert f.told() == ["Added a", "Updated a", "Deleted a"]
+        assert not f.events[0].initial, "it came after the beginning"
+        assert f.informer.store.resource_version == "7"
+        assert f.script.asked() == ["streamlist -"]
+
+
+async def test_s02_only_the_annotated_bookmark_completes_a_streamed_list() -> None:
+    """A bookmark without the annotation, or with another value, completes nothing."""
+    lines = [added(widget("a", 3)), bookmark(3), bookmark(4, "false"), 5.0, end(5), HANG]
+    async with following(stream(*lines)) as f:
+        await asyncio.sleep(4)
+        assert not f.informer.store.synced
+        assert f.events == []
+        await asyncio.sleep(2)
+        assert f.informer.store.synced
+        assert f.told() == ["Added a"]
+        assert f.events[0].initial
+        assert f.informer.store.resource_version == "5"
+
+
+async def test_s03_changes_within_the_initial_stream_are_part_of_it() -> None:
+    """An object that is changed or deleted before the end is told once, or never."""
+    lines = [
+        added(widget("a", 3)),
+        added(widget("b", 2)),
+        modified(widget("a", 4, spec={"x": 1})),
+        deleted(widget("b", 5)),
+        end(6),
+        HANG,
+    ]
+    async with following(stream(*lines)) as f:
+        await asyncio.sleep(1)
+        assert f.told() == ["Added a"]
+        assert f.events[0].record.get("spec", "x") == 1
+
+
+async def test_s04_a_stream_cut_before_its_end_leaves_nothing_behind() -> None:
+    """Half a list never reaches the store; the next request asks for everything again."""
+    cut = stream(added(widget("a", 3)), added(widget("ghost", 3)))
+    broken = stream(added(widget("ghost", 4)), TransportError("reset"))
+    whole = stream(added(widget("a", 3)), end(9), HANG)
+    async with following(cut, broken, whole) as f:
+        await asyncio.sleep(10)
+        assert f.script.asked() == ["streamlist -"] * 3
+        assert f.told() == ["Added a"]
+
+
+async def test_s05_a_server_without_streamed_lists_is_listed() -> None:
+    """422 to the streamed list: a consistent list (no version), then a watch from its version."""
+    lines = [added(widget("b", 11)), HANG]
+    async with following(NO_STREAMS, page(10, widget("a", 3)), stream(*lines)) as f:
+        await asyncio.sleep(1)
+        assert f.script.asked() == ["streamlist -", "list - limit 500", "watch 10"]
+        assert f.told() == ["Added a", "Added b"]
+        assert [event.initial for event in f.events] == [True, False]
+        assert f.script.times() == [0, 0, 0], "without any delay"
+
+
+@pytest.mark.parametrize("talkative", [False, True])
+async def test_s06_a_server_that_ignores_the_parameter_is_found_out(talkative: bool) -> None:
+    """No end of the initial objects ever comes, whether the server then falls silent or goes on
+    with live events: a time-out, a list, and no second attempt at streaming."""
+    live = [modified(widget("a", n)) for n in range(4, 404)] if talkative else []
+    lines = [added(widget("a", 3)), *(item for event in live for item in (event, 1.0)), HANG]
+    async with following(
+        stream(*lines), page(500, widget("a", 499)), stream(1.0, error(410, "Expired")), page(501)
+    ) as f:
+        await asyncio.sleep(150)
+        assert f.script.asked()[:2] == ["streamlist -", "list - limit 500"]
+        assert f.script.times()[1] == pytest.approx(121 if talkative else 10, abs=1)
+        assert f.script.asked()[2:4] == ["watch 500", "list 500"]
+        assert f.informer.counts["watch_list_ignored"] == 1
+        assert f.told() == ["Added a", "Deleted a"]
+
+
+async def test_s07_an_expired_version_is_dropped_for_a_consistent_list() -> None:
+    """Lists ask for "", then for the last version, and for "" again when that has expired."""
+    async with following(
+        NO_STREAMS,
+        page(10, widget("a", 3)),
+        stream(1.0, error(410, "Expired")),
+        NO_STREAMS,
+        refuse(410, "Expired", "the version is too old"),
+        NO_STREAMS,
+        page(20, widget("a", 3)),
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(20)
+        lists = [asked for asked in f.script.asked() if asked.startswith("list")]
+        assert lists == ["list - limit 500", "list 10", "list - limit 500"]
+        assert f.script.asked()[-1] == "watch 20"
+
+
+DIALECTS = {
+    "by reason": {"causes": [{"reason": "ResourceVersionTooLarge", "message": "no"}]},
+    "by cause message": {"causes": [{"message": "Too large resource version"}]},
+    "by message": {},
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_s08_too_large_versions_in_three_dialects(dialect: str, streamed: bool) -> None:
+    """The server has not seen our version yet, and says so in the words of three generations: the
+    read is repeated at once, without a version."""
+    text = "no" if DIALECTS[dialect] else "Too large resource version: 30, current: 20"
+    late = refuse(504, "Timeout", text, **DIALECTS[dialect])
+    first = [stream(end(30), 1.0, error(410, "Expired"))]
+    if streamed:
+        rest = [late, stream(added(widget("a", 40)), end(40), HANG)]
+        asked = ["streamlist -", "streamlist 30", "streamlist -"]
+    else:
+        rest = [NO_STREAMS, late, NO_STREAMS, page(40, widget("a", 40)), stream(HANG)]
+        asked = ["streamlist -", "streamlist 30", "list 30", "streamlist -", "list - limit 500"]
+        asked.append("watch 40")
+    async with following(*first, *rest) as f:
+        await asyncio.sleep(10)
+        assert f.script.asked() == asked
+        assert f.told() == ["Added a"]
+        assert f.script.times()[-1] == f.script.times()[1], "at once"
+
+
+async def test_s09_a_continue_token_that_expires_leads_to_one_full_list() -> None:
+    """Pages are read with one token after the other; when one has expired, everything is read in
+    one answer, and what the first pages brought counts no more."""
+    async with following(
+        NO_STREAMS,
+        page(10, widget("a", 1), widget("gone", 2), token="t1"),
+        page(10, widget("b", 3), token="t2"),
+        refuse(410, "Expired", "the provided continue parameter is too old"),
+        page(12, widget("a", 1), widget("c", 11)),
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(1)
+        assert f.script.asked()[1:] == [
+            "list - limit 500",
+            "list - limit 500 from t1",
+            "list - limit 500 from t2",
+            "list -",
+            "watch 12",
+        ]
+        assert f.told() == ["Added a", "Added c"]
+
+
+async def test_s10_a_list_from_a_version_is_not_paged() -> None:
+    """Pages only for consistent reads: a list "at least as new as" is served by the cache of the
+    server, which gives no pages; if pages come all the same they are followed."""
+    async with following(
+        NO_STREAMS,
+        page(10),
+        stream(1.0, error(410, "Expired")),
+        NO_STREAMS,
+        page(20, widget("a", 11), token="t1"),
+        page(20, widget("b", 12)),
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(10)
+        assert f.script.asked()[4:] == ["list 10", "list - from t1", "watch 20"]
+        assert f.names() == ["a", "b"]
+
+
+async def test_s11_a_watch_that_is_closed_is_resumed_without_a_list() -> None:
+    """The normal end of a watch: opened again from the last version, nothing listed."""
+    async with following(
+        stream(added(widget("a", 3)), end(4), 60.0, modified(widget("a", 6)), 5.0),
+        stream(bookmark(8)),
+        stream(deleted(widget("a", 9)), HANG),
+    ) as f:
+        await asyncio.sleep(100)
+        assert f.script.asked()[:3] == ["streamlist -", "watch 6", "watch 8"]
+        assert f.told() == ["Added a", "Updated a", "Deleted a"]
+        timeouts = [int(request.param("timeoutSeconds")) for _, request in f.script.requests]
+        assert all(300 <= seconds <= 600 for seconds in timeouts)
+        assert len(set(timeouts)) > 1, "spread, so that not all watches end together"
+
+
+async def test_s12_a_refused_connection_is_tried_again_without_a_list() -> None:
+    """Five refusals: growing delays, stretched by up to their length, and no relist."""
+    async with following(
+        stream(end(4), 60.0, bookmark(5)), *[unreachable() for _ in range(5)], stream(HANG)
+    ) as f:
+        await asyncio.sleep(180)
+        assert set(f.script.asked()[1:7]) == {"watch 5"}
+        times = f.script.times()[1:7]
+        delays = [later - sooner for sooner, later in itertools.pairwise(times)]
+        for delay, base in zip(delays, (0.8, 1.6, 3.2, 6.4, 12.8), strict=True):
+            assert base <= delay <= 2 * base
+        assert f.informer.counts["list"] == 0
+        assert f.informer.counts["watch_list"] == 1
+
+
+async def test_s12_the_delays_start_over_after_two_quiet_minutes() -> None:
+    """A failure long ago does not make the next one slower."""
+    async with following(
+        stream(end(4), 1.0, TransportError("reset")),
+        stream(TransportError("reset")),
+        stream(60.0, bookmark(5), 65.0, bookmark(6), 60.0, TransportError("reset")),
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(240)
+        times = f.script.times()
+        assert times[3] - times[2] == pytest.approx(185 + 1.2, abs=0.41)
+
+
+async def test_s13_too_many_requests_waits_as_long_as_it_is_told_to() -> None:
+    """429 when a watch is opened, and within one: Retry-After is obeyed and nothing is listed."""
+    async with following(
+        stream(end(4), 60.0, error(429, "TooManyRequests", retryAfterSeconds=20)),
+        Answer(
+            status=429,
+            body=refuse(429, "TooManyRequests").body,
+            headers={"retry-after": "30"},
+        ),
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(120)
+        assert f.script.asked()[:3] == ["streamlist -", "watch 4", "watch 4"]
+        first, second, third = f.script.times()[:3]
+        assert second - first == pytest.approx(60 + 20)
+        assert third - second == pytest.approx(30)
+
+
+async def test_s13_too_many_requests_at_the_start_does_not_fall_back_to_a_list() -> None:
+    """A server that is overloaded is not helped by a list on top."""
+    async with following(
+        refuse(429, "TooManyRequests", retryAfterSeconds=7), stream(end(4), HANG)
+    ) as f:
+        await asyncio.sleep(10)
+        assert f.script.asked() == ["streamlist -", "streamlist -"]
+        assert f.script.times()[1] == pytest.approx(7)
+
+
+async def test_s14_internal_errors_are_answered_by_opening_the_watch_again() -> None:
+    """An ERROR 500 in a stream: the watch is opened again for half a minute; one event in between
+    starts that time anew; after it everything is read again."""
+    wrong = error(500, "InternalError", "etcdserver: no leader")
+    bad = [stream(wrong) for _ in range(4)]
+    async with following(
+        stream(end(4), 60.0, wrong),
+        *bad,
+        stream(bookmark(5), wrong),
+        *bad,
+        *bad,
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(200)
+        asked = f.script.asked()
+        relist = asked.index("streamlist 5")
+        assert asked[1:5] == ["watch 4"] * 4
+        assert "watch 5" in asked
+        bookmarked, relisted = (
+            f.script.times()[asked.index("watch 5") - 1],
+            f.script.times()[relist],
+        )
+        assert relisted - bookmarked >= 30
+
+
+@pytest.mark.parametrize("how", ["in the stream", "as an answer"])
+async def test_s15_a_version_that_expired_leads_to_a_new_list(how: str) -> None:
+    """410, in either form: everything is read again, at least as new as what we know; what is
+    gone meanwhile is told as deleted."""
+    gone = (
+        [stream(60.0, error(410, "Expired", "too old resource version: 4 (9)"))]
+        if how == "in the stream"
+        else [stream(60.0, bookmark(4)), refuse(410, "Expired")]
+    )
+    async with following(
+        stream(added(widget("a", 2)), added(widget("b", 3)), end(4), 2.0),
+        *gone,
+        stream(added(widget("b", 3)), added(widget("c", 9)), end(12), HANG),
+    ) as f:
+        await asyncio.sleep(70)
+        assert f.script.asked()[-1] == "streamlist 4"
+        assert f.told() == ["Added a", "Added b", "Deleted a", "Added c"]
+        assert f.events[2].tombstone
+        assert f.informer.counts["expired"] == 1
+
+
+async def test_s15_an_expired_version_of_a_streamed_list_is_dropped_at_once() -> None:
+    """Even the relist may be told that its version is too old."""
+    async with following(
+        stream(end(4), 60.0, error(410, "Expired")),
+        stream(error(410, "Expired")),
+        stream(end(12), HANG),
+    ) as f:
+        await asyncio.sleep(65)
+        assert f.script.asked() == ["streamlist -", "streamlist 4", "streamlist -"]
+        assert f.script.times()[2] == f.script.times()[1]
+
+
+async def test_s16_watches_that_end_at_once_lead_to_a_list_with_growing_delays() -> None:
+    """A server that drops a stale watch without a word would otherwise be asked for ever."""
+    async with following(
+        stream(end(4), 60.0, bookmark(5)),
+        *[stream() for _ in range(1)],
+        stream(end(6)),
+        stream(end(7)),
+        stream(end(8), 60.0, bookmark(9), HANG),
+    ) as f:
+        await asyncio.sleep(75)
+        assert f.script.asked() == [
+            "streamlist -",
+            "watch 5",
+            "streamlist 5",
+            "streamlist 6",
+            "streamlist 7",
+        ]
+        times = f.script.times()
+        for n, base in ((1, 0.8), (2, 1.6), (3, 3.2)):
+            assert base <= times[n + 1] - times[n] <= 2 * base
+
+
+async def test_s17_bookmarks_move_the_version_and_push_back_the_idle_timeout() -> None:
+    """A quiet collection costs one connection; real silence is a normal end: the watch is opened
+    again from the last bookmark, and nothing is listed."""
+    async with following(stream(end(4), 60.0, bookmark(5), 60.0, bookmark(6), HANG)) as f:
+        await asyncio.sleep(180)
+        assert f.script.asked() == ["streamlist -"]
+        assert f.informer.store.resource_version == "6"
+        await asyncio.sleep(20)
+        assert f.script.asked() == ["streamlist -", "watch 6"]
+        assert f.script.times()[1] == pytest.approx(190)
+        assert f.informer.counts["watch_idle"] == 1
+
+
+async def test_s18_a_half_open_connection_is_given_up_within_the_idle_timeout() -> None:
+    """Nothing arrives any more and nobody closes: recovered after the idle timeout."""
+    async with following(
+        stream(added(widget("a", 2)), end(4), HANG), stream(modified(widget("a", 9)), HANG)
+    ) as f:
+        await asyncio.sleep(75)
+        assert f.told() == ["Added a", "Updated a"]
+
+
+async def test_s19_versions_of_unordered_initial_objects_are_not_believed() -> None:
+    """Objects that begin a stream come in no order: the highest, or the last, says nothing. Only
+    the bookmark does; and with a list that has no version, only what follows the first change."""
+    async with following(
+        stream(added(widget("new", 90)), added(widget("old", 7)), end(95), 2.0), stream(HANG)
+    ) as f:
+        await asyncio.sleep(5)
+        assert f.script.asked() == ["streamlist -", "watch 95"]
+    unversioned = page("", widget("a", 90))
+    lines = [added(widget("a", 90)), added(widget("b", 7)), 2.0]
+    async with following(
+        NO_STREAMS, unversioned, stream(*lines), stream(*lines, modified(widget("b", 91)), 2.0)
+    ) as f:
+        await asyncio.sleep(8)
+        assert f.script.asked()[2:] == ["watch -", "watch -", "watch 91"]
+
+
+async def test_s20_odd_things_in_a_stream_are_skipped_and_counted() -> None:
+    """Another kind, a Table, no metadata, an unknown type, no JSON: the stream goes on."""
+    odd = [
+        added(widget("x", 5, kind="Gadget")),
+        added({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}}),
+        added({"kind": "Widget", "apiVersion": "example.org/v1"}),
+        {"type": "SURPRISE", "object": widget("x", 6)},
+        b"this is no json\n",
+        bookmark(""),
+    ]
+    lines = [*odd, added(widget("a", 2)), end(4), 1.0, *odd, added(widget("b", 8)), HANG]
+    async with following(stream(*lines)) as f:
+        await asyncio.sleep(2)
+        assert f.told() == ["Added a", "Added b"]
+        assert f.informer.counts["unreadable"] == 2 * len(odd) - 1  # the first bookmark is ignored
+
+
+async def test_s21_large_lines_cut_anywhere_arrive_whole() -> None:
+    """An object of megabytes, split within a character, CRLF line ends, and empty lines."""
+    import msgspec
+
+    big = msgspec.json.encode(added(widget("big", 2, spec={"text": "ü" * 500_000})))
+    cut = big.index("ü".encode()) + 1
+    raw = big + b"\r\n\r\n\n"
+    pieces = [raw[:cut], raw[cut : cut + 3], raw[cut + 3 :]]
+    async with following(stream(*pieces, end(4), HANG)) as f:
+        await asyncio.sleep(1)
+        assert f.names() == ["big"]
+        assert len(f.informer.store.list()[0].get("spec", "text")) == 500_000
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 3))
+async def test_s22_it_can_be_stopped_at_every_await(steps: int) -> None:
+    """Cancelled after any number of turns of the loop: connection closed, no task left."""
+    async with following(
+        stream(added(widget("a", 2)), end(4), added(widget("b", 5)), error(410, "Expired")),
+        NO_STREAMS,
+        page(6, widget("a", 2), token="t"),
+        page(6, widget("b", 5)),
+        stream(modified(widget("a", 7)), HANG),
+    ):
+        for _ in range(steps):
+            await asyncio.sleep(0)
+
+
+async def test_s23_a_forbidden_kind_is_reported_and_tried_again() -> None:
+    """No permission: kind and verb are named, the kind is not synced; once granted, it is."""
+    no = 'widgets.example.org is forbidden: User "x" cannot watch resource "widgets"'
+    async with following(
+        refuse(403, "Forbidden", no), refuse(403, "Forbidden", no), stream(end(4), HANG)
+    ) as f:
+        await asyncio.sleep(1.7)
+        assert f.informer.problem == f"watch widgets.example.org: {no}"
+        assert not f.informer.store.synced
+        await asyncio.sleep(5)
+        assert f.informer.problem == ""
+        assert f.informer.store.synced
+        assert f.informer.counts["list"] == 0
+
+
+async def test_s24_a_missing_kind_is_looked_for_every_ten_seconds() -> None:
+    """A definition that is not there yet, comes, goes, and comes back."""
+    missing = refuse(404, "NotFound", "the server could not find the requested resource")
+    async with following(
+        missing,
+        missing,
+        stream(added(widget("a", 2)), end(4), 60.0, deleted(widget("a", 5)), 1.0),
+        missing,
+        missing,
+        stream(added(widget("b", 9)), end(10), HANG),
+    ) as f:
+        await asyncio.sleep(15)
+        assert "could not find" in f.informer.problem
+        assert f.script.times() == [0, 10]
+        await asyncio.sleep(10)
+        assert f.informer.problem == ""
+        assert f.names() == ["a"]
+        await asyncio.sleep(100)
+        assert f.told() == ["Added a", "Deleted a", "Added b"]
+        assert f.script.asked()[3:] == ["watch 5", "streamlist 5", "streamlist 5"]
+
+
+async def test_s33_a_transform_is_applied_wherever_objects_come_from() -> None:
+    """Stream, live events, lists, and what is told of deletions: never an untransformed object."""
+
+    def strip(record):
+        return type(record)(
+            api_version=record.api_version, kind=record.kind, meta=record.meta, fields={}
+        )
+
+    fat = {"spec": {"fat": 1}}
+    async with following(
+        stream(
+            added(widget("a", 2, **fat)),
+            added(widget("b", 3, **fat)),
+            added(widget("c", 3, **fat)),
+            end(4),
+            modified(widget("a", 5, **fat)),
+            deleted(widget("b", 6, **fat)),
+            1.0,
+            error(410, "Expired"),
+        ),
+        NO_STREAMS,
+        page(10, widget("a", 9, **fat), widget("d", 8, **fat)),
+        stream(HANG),
+        transform=strip,
+    ) as f:
+        await asyncio.sleep(5)
+        assert len(f.told()) == 8
+        assert all(event.record.fields == {} for event in f.events)
+        assert all(record.fields == {} for record in f.informer.store.list())
+
+
+async def test_a_metadata_only_informer_asks_for_metadata_only() -> None:
+    """The Accept header asks for partial objects; they are records of the kind without fields."""
+    partial = widget("a", 2) | {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+    async with following(stream(added(partial), end(4), HANG), metadata_only=True) as f:
+        await asyncio.sleep(1)
+        assert "as=PartialObjectMetadata" in f.script.requests[0][1].headers["accept"]
+        assert f.informer.store.list()[0].kind == "Widget"
