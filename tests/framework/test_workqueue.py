@@ -387,6 +387,7 @@ async def test_a_parked_key_is_in_nobodys_hands_and_does_not_run():
 
     assert queue.parked == 1
     assert queue.unfinished() == queue.longest() == 0
+    queue.add("a")
     queue.unpark("a")
     assert queue.parked == 0
     assert (await queue.get()).priority == 3

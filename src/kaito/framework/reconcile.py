@@ -62,6 +62,9 @@ class Consistency(Protocol):
 current_controller: ContextVar[str] = ContextVar("current_controller", default="")
 """The controller whose reconcile this is; child tasks inherit it."""
 
+current_kind: ContextVar[str] = ContextVar("current_kind", default="")
+"""The kind that the controller reconciles."""
+
 current_key: ContextVar[ObjectKey | None] = ContextVar("current_key", default=None)
 """The key being reconciled; child tasks inherit it."""
 

@@ -15,7 +15,8 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Hashable
-from itertools import count
+from itertools import accumulate, count, repeat
+from operator import mul
 from typing import Generic, NamedTuple, TypeVar, final
 
 from kaito.framework.buckets import Buckets
@@ -28,8 +29,8 @@ K = TypeVar("K", bound=Hashable)
 LOW_PRIORITY = -100
 """controller-runtime's priority of what the initial list and resyncs bring."""
 
-DURATION_BUCKETS = tuple(10.0 ** (exponent - 8) for exponent in range(12))
-"""controller-runtime's `ExponentialBuckets(10e-9, 10, 12)`: 10 ns to 1000 s."""
+DURATION_BUCKETS = tuple(accumulate(repeat(10.0, 11), mul, initial=10e-9))
+"""controller-runtime's `ExponentialBuckets(10e-9, 10, 12)`: 10 ns to 1000 s, rounding included."""
 
 
 class QueueClosed(Exception):
@@ -159,11 +160,9 @@ class WorkQueue(Generic[K]):
         self._parked[key] = self._processing.pop(key)
         self._settle()
 
-    def unpark(self, key: K, *, priority: int = 0) -> None:
-        """A parked key is wanted now."""
+    def unpark(self, key: K) -> None:
+        """What `done` is to a key in hand: if it was wanted meanwhile it is ready again."""
         del self._parked[key]
-        if not self._closed:
-            self._want(key, priority)
         self._release(key)
 
     # ---- ending
@@ -204,6 +203,11 @@ class WorkQueue(Generic[K]):
         for wanted in self._dirty.values():
             depths[wanted.priority] = depths.get(wanted.priority, 0) + 1
         return depths
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was shut down."""
+        return self._closed
 
     @property
     def waiting(self) -> int:

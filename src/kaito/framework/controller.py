@@ -1,0 +1,222 @@
+"""A controller: sources fill a queue with keys, and a reconciler is called for each.
+
+No key is reconciled before every source has delivered what was there at the start, and none by two
+runs at once. Each run is a task of its own, named after its key, with its own context; at most
+`concurrency` of them exist. The fate of a key follows from how its run ended (see `reconcile`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import final
+
+import structlog
+
+from kaito.framework.attempt import Attempt
+from kaito.framework.fairness import Item
+from kaito.framework.metrics import Metrics
+from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
+from kaito.framework.reconcile import Consistency, Reconciler
+from kaito.framework.sources import Feed, Informers, Source
+from kaito.framework.workqueue import QueueClosed, WorkQueue
+from kaito.kube.clock import Clock
+from kaito.kube.objects import ObjectKey
+
+log = structlog.get_logger(__name__)
+
+
+def _namespace(key: ObjectKey) -> Hashable:
+    return key.namespace
+
+
+class SyncTimeout(Exception):
+    """A controller's sources did not deliver what was there at the start in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerOptions:
+    concurrency: int = 100
+    """Runs at the same time. They share one thread, so this bounds waiting, not computing."""
+    reconcile_timeout: float | None = None
+    """Seconds after which a run is cancelled and tried again later; None: never."""
+    sync_timeout: float = 120.0
+    """Seconds that the sources may take to deliver what is there; controller-runtime's."""
+    tenant: Callable[[ObjectKey], Hashable] = _namespace
+    """Whose key this is; tenants take turns."""
+    limits: RateLimitOptions = DEFAULT_LIMITS
+    leader: bool = True
+    """Whether only the leader runs this."""
+
+
+DEFAULTS = ControllerOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a controller gets from its manager."""
+
+    informers: Informers
+    clock: Clock
+    random: Random
+    metrics: Metrics
+    consistency: Consistency | None = None
+
+
+@final
+class Controller:
+    """See the module. Made by whoever writes the operator, bound and run by a manager, once."""
+
+    def __init__(
+        self,
+        name: str,
+        reconciler: Reconciler,
+        sources: Sequence[Source],
+        options: ControllerOptions = DEFAULTS,
+    ) -> None:
+        self.name = name
+        self.options = options
+        self._reconciler = reconciler
+        self._sources = tuple(sources)
+        self._environment: Environment | None = None
+        self._queue: WorkQueue[ObjectKey] | None = None
+        self._attempt: Attempt | None = None
+        self._slots = asyncio.Semaphore(options.concurrency)
+        self._parked: set[asyncio.Task[None]] = set()
+        self._gate: asyncio.Task[None] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind that the first source watches: what log lines call the objects."""
+        resources = (source.resource for source in self._sources)
+        return next((resource.kind for resource in resources if resource is not None), "")
+
+    @property
+    def queue(self) -> WorkQueue[ObjectKey]:
+        """Raises RuntimeError before the controller is added to a manager."""
+        if self._queue is None:
+            raise RuntimeError(f"controller {self.name} was not added to a manager")
+        return self._queue
+
+    def enqueue(self, key: ObjectKey, *, after: float = 0.0, priority: int = 0) -> None:
+        """Want a key for a reason that no source sees."""
+        self.queue.add_after(key, after, priority=priority)
+
+    def bind(self, environment: Environment) -> None:
+        """Called by the manager: declares what has to be cached, and shows metrics at zero."""
+        if self._environment is not None:
+            raise RuntimeError(f"controller {self.name} was added twice")
+        self._environment = environment
+        self._queue = WorkQueue(
+            self.name,
+            clock=environment.clock,
+            tenant=self.options.tenant,
+            limits=self.options.limits,
+        )
+        environment.metrics.queue(self._queue)
+        self._attempt = Attempt(
+            name=self.name,
+            kind=self.kind,
+            reconciler=self._reconciler,
+            queue=self._queue,
+            clock=environment.clock,
+            random=environment.random,
+            metrics=environment.metrics.controller(self.name, self.options.concurrency),
+            timeout=self.options.reconcile_timeout,
+        )
+        for source in self._sources:
+            source.declare(environment.informers)
+
+    async def run(self) -> None:
+        """Reconcile until `stop`, then finish the runs in progress.
+
+        Raises SyncTimeout, and Fenced when a run met the shut fence; cancelling it cancels them.
+        """
+        environment, attempt = self._environment, self._attempt
+        if environment is None or attempt is None:
+            raise RuntimeError(f"controller {self.name} was not added to a manager")
+        started = [source.start(environment.informers, self._enqueue) for source in self._sources]
+        feeds = [feed for feed in started if feed is not None]
+        try:
+            async with asyncio.TaskGroup() as group:
+                if await self._synced(group, feeds):
+                    log.info("workers started", controller=self.name, kind=self.kind)
+                    await self._dispatch(group, attempt, environment.consistency)
+        finally:
+            self.queue.shut_down()
+            for feed in feeds:
+                feed.stop()
+
+    def stop(self) -> None:
+        """Start nothing new. `run` returns when the runs in progress have ended."""
+        self.queue.shut_down()
+        if self._gate is not None:
+            self._gate.cancel()
+        for task in tuple(self._parked):
+            task.cancel()
+
+    # ---- starting
+
+    def _enqueue(self, key: ObjectKey, priority: int) -> None:
+        self.queue.add(key, priority=priority)
+
+    async def _synced(self, group: asyncio.TaskGroup, feeds: Sequence[Feed]) -> bool:
+        """False when stopped, or when waiting failed (the group then raises why)."""
+        waiting = self._wait_synced(feeds)
+        self._gate = group.create_task(waiting, name=f"{self.name}: wait for sync")
+        if self.queue.closed:
+            self._gate.cancel()
+        await asyncio.wait([self._gate])
+        return not self._gate.cancelled() and self._gate.exception() is None
+
+    async def _wait_synced(self, feeds: Sequence[Feed]) -> None:
+        try:
+            async with asyncio.timeout(self.options.sync_timeout):
+                for feed in feeds:
+                    await feed.subscription.wait()
+        except TimeoutError:
+            late = [feed for feed in feeds if not feed.subscription.synced]
+            kinds = [f"{f.resource.group_kind} ({f.informer.problem or 'late'})" for f in late]
+            raise SyncTimeout(
+                f"controller {self.name}: not complete after {self.options.sync_timeout:g} seconds:"
+                f" {', '.join(sorted(kinds))}"
+            ) from None
+
+    # ---- running
+
+    async def _dispatch(
+        self, group: asyncio.TaskGroup, attempt: Attempt, consistency: Consistency | None
+    ) -> None:
+        while True:
+            await self._slots.acquire()
+            try:
+                item = await self.queue.get()
+            except QueueClosed:
+                return
+            behind = consistency.behind(item.key) if consistency else None
+            if behind is None:
+                name = f"{self.name} {item.key}"
+                group.create_task(attempt.run(item, self._slots.release), name=name)
+            else:
+                self._slots.release()
+                self._park(group, item, behind)
+
+    def _park(
+        self, group: asyncio.TaskGroup, item: Item[ObjectKey], behind: Awaitable[None]
+    ) -> None:
+        self.queue.park(item.key)
+        task = group.create_task(
+            self._unpark(item, behind), name=f"{self.name} {item.key}: wait for the cache"
+        )
+        self._parked.add(task)
+        task.add_done_callback(self._parked.discard)
+
+    async def _unpark(self, item: Item[ObjectKey], behind: Awaitable[None]) -> None:
+        try:
+            await behind
+            self.queue.add(item.key, priority=item.priority)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the key must not be lost
+            log.warning("cannot tell whether the cache is current", key=item.key, error=str(error))
+            self.queue.add_rate_limited(item.key, priority=item.priority)
+        finally:
+            self.queue.unpark(item.key)

@@ -1,0 +1,251 @@
+"""What the machinery measures, under the names that controller-runtime gave it.
+
+Dashboards and alerts made for controller-runtime work unchanged: the names, labels and buckets of
+`controller_runtime_*`, `workqueue_*`, `leader_election_*` and `rest_client_*` are its own. One
+`Metrics` per registry, one registry per manager; nothing here is global to the process.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from kaito.framework.buckets import Buckets
+from kaito.framework.workqueue import WorkQueue
+
+Outcome = Literal["success", "error", "requeue", "requeue_after"]
+OUTCOMES: tuple[Outcome, ...] = ("error", "requeue_after", "requeue", "success")
+
+# fmt: off
+RECONCILE_BUCKETS = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9,
+    1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 20.0,
+    25.0, 30.0, 40.0, 50.0, 60.0,
+)
+"""controller-runtime's, 5 ms to a minute."""
+# fmt: on
+
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerMetrics:
+    """The metrics of one controller, labels bound."""
+
+    total: dict[Outcome, Counter]
+    errors: Counter
+    terminal_errors: Counter
+    panics: Counter
+    timeouts: Counter
+    seconds: Buckets
+    active: Gauge
+    blocked: Counter
+
+
+@final
+class Metrics:
+    """Registers everything at once, so that a scrape shows zeros and not gaps."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._queues = _QueueCollector()
+        self._runs = _RunCollector()
+        registry.register(self._queues)
+        registry.register(self._runs)
+        prefix = "controller_runtime"
+        label = ("controller",)
+
+        def counter(name: str, text: str, labels: tuple[str, ...] = label) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        self._total = counter(
+            f"{prefix}_reconcile_total",
+            "Total number of reconciliations per controller",
+            ("controller", "result"),
+        )
+        self._errors = counter(
+            f"{prefix}_reconcile_errors_total",
+            "Total number of reconciliation errors per controller",
+        )
+        self._terminal = counter(
+            f"{prefix}_terminal_reconcile_errors_total",
+            "Total number of terminal reconciliation errors per controller",
+        )
+        self._panics = counter(
+            f"{prefix}_reconcile_panics_total",
+            "Total number of reconciliations per controller that ended in a programming error",
+        )
+        self._timeouts = counter(
+            f"{prefix}_reconcile_timeouts_total",
+            "Total number of reconciliation timeouts per controller",
+        )
+        self._workers = Gauge(
+            f"{prefix}_max_concurrent_reconciles",
+            "Maximum number of concurrent reconciles per controller",
+            label,
+            registry=registry,
+        )
+        self._active = Gauge(
+            f"{prefix}_active_workers",
+            "Number of currently used workers per controller",
+            label,
+            registry=registry,
+        )
+        self._blocked = counter(
+            "event_loop_blocked_total",
+            "Steps of reconciles that kept the event loop to themselves for over 100 ms",
+        )
+        self.loop_lag = Histogram(
+            "event_loop_lag_seconds",
+            "How late the event loop ran a timer",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self._leader = Gauge(
+            "leader_election_master_status",
+            "Gauge of if the reporting system is master of the relevant lease, 0 indicates backup,"
+            " 1 indicates master. 'name' is the string used to identify the lease.",
+            ("name",),
+            registry=registry,
+        )
+        self._slowpath = counter(
+            "leader_election_slowpath_total",
+            "Total number of slow path exercised in renewing leader leases. 'name' is the string"
+            " used to identify the lease.",
+            ("name",),
+        )
+        self._events = counter(
+            "event_recorder_dropped_total",
+            "Events that were not written, by reason: full, spam, refused or failed",
+            ("reason",),
+        )
+
+    def controller(self, name: str, workers: int) -> ControllerMetrics:
+        """Bind one controller's metrics, all at zero."""
+        self._workers.labels(name).set(workers)
+        return ControllerMetrics(
+            total={outcome: self._total.labels(name, outcome) for outcome in OUTCOMES},
+            errors=self._errors.labels(name),
+            terminal_errors=self._terminal.labels(name),
+            panics=self._panics.labels(name),
+            timeouts=self._timeouts.labels(name),
+            seconds=self._runs.add(name),
+            active=self._active.labels(name),
+            blocked=self._blocked.labels(name),
+        )
+
+    def queue(self, queue: WorkQueue[Any]) -> None:
+        """Export a queue; its name is also its controller's."""
+        self._queues.add(queue)
+
+    def leader(self, name: str) -> tuple[Gauge, Counter]:
+        """(master status, slow path) of one lease."""
+        return self._leader.labels(name), self._slowpath.labels(name)
+
+    def event_dropped(self, reason: str) -> None:
+        self._events.labels(reason).inc()
+
+
+class _QueueCollector(Collector):
+    """Reads the queues when somebody scrapes, so that working through them costs no locks."""
+
+    def __init__(self) -> None:
+        self._queues: list[WorkQueue[Any]] = []
+
+    def add(self, queue: WorkQueue[Any]) -> None:
+        self._queues.append(queue)
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ("name", "controller")
+        depth = GaugeMetricFamily(
+            "workqueue_depth",
+            "Current depth of workqueue by workqueue and priority",
+            labels=(*labels, "priority"),
+        )
+        adds = CounterMetricFamily(
+            "workqueue_adds_total", "Total number of adds handled by workqueue", labels=labels
+        )
+        waited = HistogramMetricFamily(
+            "workqueue_queue_duration_seconds",
+            "How long in seconds an item stays in workqueue before being requested",
+            labels=labels,
+        )
+        worked = HistogramMetricFamily(
+            "workqueue_work_duration_seconds",
+            "How long in seconds processing an item from workqueue takes.",
+            labels=labels,
+        )
+        unfinished = GaugeMetricFamily(
+            "workqueue_unfinished_work_seconds",
+            "How many seconds of work has been done that is in progress and hasn't been observed"
+            " by work_duration. Large values indicate stuck threads. One can deduce the number of"
+            " stuck threads by observing the rate at which this increases.",
+            labels=labels,
+        )
+        longest = GaugeMetricFamily(
+            "workqueue_longest_running_processor_seconds",
+            "How many seconds has the longest running processor for workqueue been running.",
+            labels=labels,
+        )
+        retries = CounterMetricFamily(
+            "workqueue_retries_total", "Total number of retries handled by workqueue", labels=labels
+        )
+        parked = GaugeMetricFamily(
+            "workqueue_parked", "Keys that wait for the cache to see their writes", labels=labels
+        )
+        for queue in self._queues:
+            names = (queue.name, queue.name)
+            for priority, number in (queue.depths() or {0: 0}).items():
+                depth.add_metric((*names, str(priority)), number)
+            adds.add_metric(names, queue.stats.adds)
+            _add_buckets(waited, names, queue.stats.wait)
+            _add_buckets(worked, names, queue.stats.work)
+            unfinished.add_metric(names, queue.unfinished())
+            longest.add_metric(names, queue.longest())
+            retries.add_metric(names, queue.stats.retries)
+            parked.add_metric(names, queue.parked)
+        yield from (depth, adds, waited, worked, unfinished, longest, retries, parked)
+
+    def describe(self) -> Iterator[Metric]:
+        return self.collect()
+
+
+class _RunCollector(Collector):
+    """How long runs took, per controller."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, Buckets] = {}
+
+    def add(self, controller: str) -> Buckets:
+        return self._seconds.setdefault(controller, Buckets(RECONCILE_BUCKETS))
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(
+            "controller_runtime_reconcile_time_seconds",
+            "Length of time per reconciliation per controller",
+            labels=("controller",),
+        )
+        for controller, buckets in self._seconds.items():
+            _add_buckets(family, (controller,), buckets)
+        yield family
+
+    def describe(self) -> Iterator[Metric]:
+        return self.collect()
+
+
+def _add_buckets(family: HistogramMetricFamily, labels: tuple[str, ...], buckets: Buckets) -> None:
+    family.add_metric(
+        labels,
+        [(_bound(bound), count) for bound, count in buckets.cumulative()],
+        sum_value=buckets.total,
+    )
+
+
+def _bound(value: float) -> str:
+    """As Go prints a float: `1e-08`, `0.001`, `10`, `+Inf`."""
+    return "+Inf" if value == float("inf") else repr(value).removesuffix(".0")
