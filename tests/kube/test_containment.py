@@ -24,7 +24,13 @@ def workload(**pod):
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": {"name": "a", "namespace": "b", "labels": {"x.io/app": "a"}},
+        "metadata": {
+            "name": "a",
+            "namespace": "b",
+            "labels": {"x.io/app": "a"},
+            "finalizers": ["x.io/keep"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "o"}],
+        },
         "spec": {"replicas": 1, "template": {"spec": spec}},
     }
 

@@ -122,7 +122,7 @@ def _as_json(live: Record | Json, intent: Json) -> Json:
         name: msgspec.json.decode(text) for name in intent if (text := live.raw(name)) is not None
     }
     found["apiVersion"], found["kind"] = live.api_version, live.kind
-    found["metadata"] = msgspec.to_builtins(live.meta)
+    found["metadata"] = live.meta.json()
     return found
 
 

@@ -123,6 +123,10 @@ class Meta(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", 
     def deleting(self) -> bool:
         return self.deletion_timestamp is not None
 
+    def json(self) -> Json:
+        """A fresh dict, as it would be decoded from JSON: lists, never tuples."""
+        return _ANY.decode(msgspec.json.encode(self))
+
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One object as it was read. Immutable; `json()` gives a copy that the caller owns."""
@@ -166,7 +170,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return {
             "apiVersion": self.api_version,
             "kind": self.kind,
-            "metadata": msgspec.to_builtins(self.meta),
+            "metadata": self.meta.json(),
             **{name: msgspec.json.decode(text) for name, text in self.fields.items()},
         }
 
@@ -175,6 +179,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return sum(map(len, self.fields.values()))
 
 
+_ANY: msgspec.json.Decoder[Json] = msgspec.json.Decoder(Json)
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _META = msgspec.json.Decoder(Meta | None)
