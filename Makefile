@@ -50,6 +50,10 @@ generate-check: .venv/.dev
 	@$(BIN)/python -m kaito.presets.compiler --check
 	@$(BIN)/python -m kaito.api.crds --check
 
+.PHONY: golden
+golden: .venv/.dev ## Rewrite the recorded objects from what is rendered now; review the diff
+	@KAITO_WRITE_GOLDEN=1 $(BIN)/pytest -q -p no:randomly tests/manifests
+
 .PHONY: lock
 lock: ## Resolve the dependencies again and pin them (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group build pyproject.toml -o requirements.lock

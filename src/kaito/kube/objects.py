@@ -174,6 +174,11 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             **{name: msgspec.json.decode(text) for name, text in self.fields.items()},
         }
 
+    def with_fields(self, **values: Any) -> "Record":
+        """A record like this one with some top-level fields replaced; for cache transforms."""
+        replaced = {name: msgspec.json.encode(value) for name, value in values.items()}
+        return msgspec.structs.replace(self, fields={**self.fields, **replaced})
+
     def size(self) -> int:
         """Bytes of JSON held (metadata not counted)."""
         return sum(map(len, self.fields.values()))
