@@ -141,6 +141,7 @@ class QuotaExceeded(CloudError):
         limit: int | None = None,
         usage: int | None = None,
         requested: int | None = None,
+        remaining: int | None = None,
     ) -> None:
         super().__init__(message)
         self.family = family
@@ -148,6 +149,7 @@ class QuotaExceeded(CloudError):
         self.limit = limit
         self.usage = usage
         self.requested = requested
+        self.remaining = remaining
 
     @property
     def advice(self) -> str:
@@ -155,7 +157,9 @@ class QuotaExceeded(CloudError):
         where = f" in {self.region}" if self.region else ""
         to = ""
         if self.requested is not None and self.usage is not None:
-            to = f" to at least {self.usage + self.requested}"
+            to = f" to at least {self.usage + self.requested} vCPUs"
+        elif self.requested is not None and self.remaining is not None:
+            to = f" by at least {self.requested - self.remaining} vCPUs"
         return (
             f"Raise the {what}{where}{to} in the Azure portal (Quotas > Compute), or choose"
             " another instanceType; it is tried again by itself."
@@ -238,10 +242,6 @@ class Busy(CloudError):
 
 class Throttled(CloudError):
     reason = "Throttled"
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class Unreachable(CloudError):

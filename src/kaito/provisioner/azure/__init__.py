@@ -1,1 +1,5 @@
-"""Machines as AKS agent pools, through the Azure SDK."""
+"""AKS agent pools as machines, through `azure-mgmt-containerservice`.
+
+One machine is one agent pool of virtual-machine scale sets with one node, of the same name.
+Import `kaito.provisioner.azure.cloud` late: it brings the SDK with it.
+"""
