@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from kaito.api.names import Label
 from kaito.provisioner.azure.errors import meaning
 from kaito.provisioner.cloud import (
     CloudError,
@@ -25,8 +26,6 @@ OWNER_TAG: Final = "kaito-nodeclaim-uid"
 CREATED_TAG: Final = "kaito-nodeclaim-created"
 """Azure tag names may not contain `/`, so these are not written as Kubernetes labels are."""
 
-MACHINE_TYPE_LABEL: Final = "kaito.sh/machine-type"
-CREATION_LABEL: Final = "kaito.sh/creation-timestamp"
 SIMULATED_BY: Final = "kaito-embedded"
 """`systemData.createdBy` of a pool that exists in the embedded cluster only."""
 
@@ -59,8 +58,8 @@ def body(request: MachineRequest) -> dict[str, Any]:
         "mode": "User",
         "nodeLabels": {
             **request.labels,
-            MACHINE_TYPE_LABEL: "gpu" if "standard_n" in request.vm_size.lower() else "cpu",
-            CREATION_LABEL: request.created_at.astimezone(UTC).strftime(_LABEL_TIME),
+            Label.MACHINE_TYPE: "gpu" if "standard_n" in request.vm_size.lower() else "cpu",
+            Label.CREATION_TIMESTAMP: request.created_at.astimezone(UTC).strftime(_LABEL_TIME),
         },
         "nodeTaints": [str(taint) for taint in request.taints],
         "osSKU": _OS_SKU[request.image_family],
@@ -110,8 +109,10 @@ def _created(tags: Mapping[str, str], labels: Mapping[str, str]) -> datetime | N
     try:
         if CREATED_TAG in tags:
             return datetime.fromisoformat(tags[CREATED_TAG])
-        if CREATION_LABEL in labels:
-            return datetime.strptime(labels[CREATION_LABEL], _LABEL_TIME).replace(tzinfo=UTC)
+        if Label.CREATION_TIMESTAMP in labels:
+            return datetime.strptime(labels[Label.CREATION_TIMESTAMP], _LABEL_TIME).replace(
+                tzinfo=UTC
+            )
     except ValueError:
         return None
     return None

@@ -61,7 +61,7 @@ _LONGEST: Final = 600
 
 _AKS_QUOTA: Final = re.compile(
     r"quota,? requested (?P<requested>\d+), remaining (?P<remaining>\d+)"
-    r"(?: for family (?P<family>\w+))?(?: for region (?P<region>\w+))?",
+    r"(?: for family (?P<family>[\w ]+?))?(?: for region (?P<region>\w+)|(?=[.,])|$)",
     re.IGNORECASE,
 )
 _COMPUTE_QUOTA: Final = re.compile(
@@ -107,10 +107,10 @@ def _readable(causes: list[tuple[str, str]], status: int | None) -> str:
 
 
 def _quota(text: str) -> QuotaExceeded:
-    message = _readable([("", text)], None)
     found = _AKS_QUOTA.search(text) or _COMPUTE_QUOTA.search(text)
     if found is None:
-        return QuotaExceeded(message)
+        return QuotaExceeded(_readable([("", text)], None))
+    message = _readable([("", text[: found.end()])], None)  # what follows is Azure's own advice
     facts = found.groupdict()
 
     def number(name: str) -> int | None:
