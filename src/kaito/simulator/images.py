@@ -119,10 +119,10 @@ class Registries:
             )
         return ""
 
-    def push(self, image: Reference, model: str, credentials: frozenset[str]) -> str:
-        """Store an artifact. `credentials`: the registries that the pusher can log in to.
+    def push_problem(self, image: Reference, credentials: frozenset[str]) -> str:
+        """Why a push fails, in the words of `oras`; empty when it succeeds.
 
-        Answers why it failed, in the words of `oras`; empty when it is stored.
+        `credentials`: the registries that the pusher can log in to.
         """
         if not self.reachable(image.registry):
             return f"Error: dial tcp: lookup {image.registry}: no such host"
@@ -132,9 +132,12 @@ class Registries:
                 f'{image.repository}/blobs/uploads/": response status code 401: unauthorized: '
                 "authentication required"
             )
+        return ""
+
+    def store(self, image: Reference, model: str) -> None:
+        """Keep a pushed artifact; it can be pulled from now on."""
         self.pushed[str(image)] = model
         self.missing.discard(str(image))
-        return ""
 
 
 def size_of(image: Reference) -> int:

@@ -1,0 +1,95 @@
+"""One container of one pod, as its kubelet sees it: a frozen value that stages replace."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from kaito.kube.objects import Json
+from kaito.simulator.programs import Program, program_of
+
+
+class Phase(Enum):
+    """Where a container is on its way."""
+
+    WAITING = "waiting"
+    """Not its turn yet, or about to begin."""
+    INVALID = "invalid"
+    """Its image is no image reference; nothing but a new pod helps."""
+    PULLING = "pulling"
+    PULL_FAILED = "pull-failed"
+    PULL_BACKOFF = "pull-backoff"
+    PULLED = "pulled"
+    MISCONFIGURED = "misconfigured"
+    """A Secret or ConfigMap that its environment needs is absent."""
+    RUNNING = "running"
+    ENDED = "ended"
+    CRASH_BACKOFF = "crash-backoff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """One finished run. Times are seconds since the epoch, on the world's clock."""
+
+    code: int
+    started: float
+    finished: float
+    reason: str = ""
+
+    @property
+    def why(self) -> str:
+        return self.reason or ("Completed" if self.code == 0 else "Error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    spec: Json = field(hash=False)
+    kind: Literal["init", "sidecar", "main"]
+    program: Program
+    phase: Phase = Phase.WAITING
+    since: float = 0.0
+    """When the phase began."""
+    started_at: float = 0.0
+    restarts: int = 0
+    crashes: int = 0
+    """Ends in a row, for the backoff."""
+    failed_pulls: int = 0
+    problem: str = ""
+    """What a failed pull or a missing reference said."""
+    started: bool = False
+    """The startup probe has succeeded, or there is none."""
+    up_since: float = 0.0
+    """When it had started up."""
+    ready: bool = False
+    complained: bool = False
+    """An event has told of the probe that fails now."""
+    sick_since: float = 0.0
+    """When a running, once healthy container was first seen not to answer; 0: it answers."""
+    last: Ended | None = None
+    """The run that ended most recently; in phase ENDED it is the present state."""
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def image(self) -> str:
+        return str(self.spec.get("image") or "")
+
+    @property
+    def succeeded(self) -> bool:
+        return self.phase is Phase.ENDED and self.last is not None and self.last.code == 0
+
+
+def containers_of(pod: Json, now: float) -> tuple[Container, ...]:
+    """All of them, waiting, in the order in which they start."""
+    found: list[Container] = []
+    for spec in pod["spec"].get("initContainers") or ():
+        kind: Literal["init", "sidecar"] = (
+            "sidecar" if spec.get("restartPolicy") == "Always" else "init"
+        )
+        program = program_of(pod, spec)
+        found.append(Container(spec=spec, kind=kind, program=program, since=now))
+    for spec in pod["spec"]["containers"]:
+        program = program_of(pod, spec)
+        found.append(Container(spec=spec, kind="main", program=program, since=now))
+    return tuple(found)
