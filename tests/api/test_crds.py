@@ -12,7 +12,8 @@ from kaito.api.validation import with_defaults
 from kaito.kube.schema import structural, validation
 from kaito.kube.schema.structural import Schema
 
-SEED = Path(__file__).with_name("seed.yaml")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SEED = EXAMPLES / "fine-tuning" / "kaito_workspace_tuning_phi_3.yaml"
 
 
 def claim(**spec: Any) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from kaito.api.references import image_fault, is_dns_subdomain, placeholders, ur
 from kaito.api.validation import read, unfilled, validate, validate_object
 from kaito.api.workspace import Workspace
 
-SEED: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SEED: dict[str, Any] = yaml.safe_load(
+    (EXAMPLES / "fine-tuning" / "kaito_workspace_tuning_phi_3.yaml").read_text()
+)
 
 INFERENCE: dict[str, Any] = {
     "apiVersion": "kaito.sh/v1beta1",

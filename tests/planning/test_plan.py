@@ -17,7 +17,8 @@ from kaito.presets.catalog import all_presets
 
 TODAY = date(2026, 11, 23)
 FACTS = Facts(today=TODAY)
-SEED = yaml.safe_load((Path(__file__).parents[1] / "api" / "seed.yaml").read_text())
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SEED = yaml.safe_load((EXAMPLES / "fine-tuning/kaito_workspace_tuning_phi_3.yaml").read_text())
 A100 = "Standard_NC24ads_A100_v4"
 
 
@@ -248,6 +249,21 @@ def test_gpus_too_old_for_the_engines_are_refused(machine: str) -> None:
     sku = find_sku(machine)
     assert sku is not None
     assert sku.successor in found.message
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "words"),
+    [
+        ("gemma-3-4b-it", "Standard_NC4as_T4_v3", "overflows in float16"),
+        ("Qwen/Qwen3-8B-AWQ", "Standard_NC6s_v3", "awq weights"),
+    ],
+)
+def test_number_formats_without_kernels_are_refused(model: str, machine: str, words: str) -> None:
+    """What the engine would refuse at its start is refused before the machine is paid for."""
+    found = refused(serving(model, machine))
+    assert found.reason == Reason.INSTANCE_TYPE_NOT_SUPPORTED
+    assert words in found.message
+    assert "one node is enough with" in found.message
 
 
 def test_gpus_of_other_makers_are_refused() -> None:

@@ -19,6 +19,10 @@ from kaito.presets.preset import Preset
 BENCHMARK_TOKENS: Final = 2304
 """2048 in and 256 out: what one request of the start-up benchmark needs."""
 
+TURING: Final = 7.5
+_VOLTA_FORMATS: Final = ("", "gptq")
+"""Weights that vLLM has kernels for below Turing (its table of quantisation and hardware)."""
+
 _SUGGESTIONS: Final = 3
 _INSTANCE_TYPE: Final = "resource.instanceType"
 
@@ -102,6 +106,7 @@ def _vllm(situation: Situation, spec: InferenceSpec) -> _Choice:
         raise Refused(
             Reason.RUNTIME_NOT_SUPPORTED, f"{preset.name} does not run on vLLM", "inference.preset"
         )
+    _computable(preset, sku)
     config = _config(situation, spec)
     context = config.max_model_len or DEFAULT_CONTEXT
     sized = estimate(preset, sku, context=context, share=config.memory_utilization)
@@ -124,6 +129,20 @@ def _vllm(situation: Situation, spec: InferenceSpec) -> _Choice:
         arithmetic=sized.lines,
         warnings=(short,) if wanted and not long_enough else (),
     )
+
+
+def _computable(preset: Preset, sku: Sku) -> None:
+    """Refuse number formats that vLLM has no kernels for on this GPU."""
+    if preset.vllm is not None and not preset.vllm.float16 and not sku.bfloat16:
+        why = f"{preset.name} overflows in float16, and {sku.model} has no bfloat16"
+    elif preset.quantization not in _VOLTA_FORMATS and (sku.capability or 0) < TURING:
+        why = (
+            f"{preset.name} has {preset.quantization} weights, which {sku.model} cannot compute in"
+        )
+    else:
+        return
+    advice = _advice(preset, sku, DEFAULT_CONTEXT)
+    raise Refused(Reason.INSTANCE_TYPE_NOT_SUPPORTED, why + advice, _INSTANCE_TYPE)
 
 
 def _config(situation: Situation, spec: InferenceSpec) -> EngineConfig:

@@ -78,6 +78,7 @@ class _Vllm(_Strict):
     cuda_toolkit: bool = False
     tensor_parallel: bool = True
     lora: bool = True
+    float16: bool = True
 
 
 class _Transformers(_Strict):

@@ -50,6 +50,8 @@ class VllmSettings:
     tensor_parallel: bool = True
     """False where the number of heads cannot be divided among GPUs."""
     lora: bool = True
+    float16: bool = True
+    """False where vLLM refuses float16 because the model overflows in it."""
 
 
 @final
