@@ -1,0 +1,226 @@
+"""The transport to a real API server: HTTPS over aiohttp.
+
+One TLS context and one connection pool per identity. Dead connections are found by TCP keepalive
+and TCP_USER_TIMEOUT, silent streams by their idle timeout; a stream has no total timeout. What
+comes is taken as it comes, in chunks, for a line may be longer than any line reader allows.
+"""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, final
+from urllib.parse import quote, urlencode, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from kaito.kube.credentials import Credentials, Material, present_certificate, tls_context
+from kaito.kube.errors import IdleTimeout, RequestTimeout, TransportError
+from kaito.kube.transport import Request, Response, Stream
+
+_CONNECT_TIMEOUT = 10.0
+"""Seconds for DNS, TCP and TLS."""
+_READ_BUFFER = 1024 * 1024
+"""Bytes taken from the socket before it is paused; a page of a list is about this large."""
+_MAX_HEADER = 64 * 1024
+"""Bytes; `Warning:` headers of a strict server can be long."""
+_KEEP_ALIVE = 15.0
+"""Seconds an idle connection is kept; far less than API servers keep theirs, because a write that
+meets a connection which is just being closed has an unknown outcome."""
+_CONNECTIONS = 256
+"""Watches and requests at the same time."""
+
+_PROBE_AFTER, _PROBE_EVERY, _PROBES = 30, 10, 3
+"""TCP keepalive: a dead peer is noticed within a minute."""
+_UNACKNOWLEDGED_MS = 30_000
+"""TCP_USER_TIMEOUT: for data that was sent and never acknowledged."""
+
+_SAFE = "/%:@!$&'()*+,;=~"
+"""Characters of a path that are sent as they are; it may hold escapes already."""
+
+
+@final
+class HttpsTransport:
+    """Carries requests to the server of `credentials`; also plain HTTP, for a local proxy."""
+
+    def __init__(self, credentials: Credentials, *, connections: int = _CONNECTIONS) -> None:
+        self._credentials = credentials
+        self._connections = connections
+        self._base = credentials.server.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._presented: tuple[str | None, str | None] = (None, None)
+        self._closed = False
+
+    @property
+    def host(self) -> str:
+        """`host:port`, for metrics."""
+        return urlsplit(self._base).netloc
+
+    async def send(self, request: Request, *, timeout: float | None = None) -> Response:
+        limits = aiohttp.ClientTimeout(
+            total=timeout, sock_connect=_CONNECT_TIMEOUT, ceil_threshold=1e9
+        )
+        try:
+            response = await self._open(request, limits)
+            async with response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._failure(error) from error
+        return Response(status=response.status, headers=_headers(response), body=body)
+
+    @asynccontextmanager
+    async def stream(
+        self, request: Request, *, idle_timeout: float | None = None
+    ) -> AsyncIterator[Stream]:
+        limits = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=_CONNECT_TIMEOUT,
+            sock_read=idle_timeout,
+            ceil_threshold=1e9,
+        )
+        try:
+            response = await self._open(request, limits)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._failure(error) from error
+        try:
+            chunks = self._chunks(response, idle_timeout)
+            yield Stream(status=response.status, headers=_headers(response), chunks=chunks)
+        finally:
+            # Closing, not releasing: the rest of a stream is of no use to anyone.
+            response.close()
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _open(
+        self, request: Request, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """The response's head; a 401 renews the credentials, and once more."""
+        material = await self._credentials.auth.material()
+        response = await self._start(request, limits, material)
+        if response.status != 401 or not await self._credentials.auth.renew(material):
+            return response
+        response.release()
+        return await self._start(request, limits, await self._credentials.auth.material())
+
+    async def _start(
+        self, request: Request, limits: aiohttp.ClientTimeout, material: Material
+    ) -> aiohttp.ClientResponse:
+        session = self._session_for(material)
+        headers = {"accept-encoding": "identity", **request.headers}
+        if material.authorization is not None:
+            headers["authorization"] = material.authorization
+        return await session.request(
+            request.method,
+            self._url(request),
+            headers=headers,
+            data=request.body or None,
+            timeout=limits,
+            allow_redirects=False,
+            server_hostname=material.server_name,
+            proxy=material.proxy,
+        )
+
+    def _session_for(self, material: Material) -> aiohttp.ClientSession:
+        if self._closed:
+            raise TransportError("the transport is closed", sent=False)
+        if self._session is None:
+            self._tls = tls_context(material)
+            self._presented = (material.cert_file, material.key_file)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._tls,
+                    limit=self._connections,
+                    keepalive_timeout=_KEEP_ALIVE,
+                    socket_factory=_socket,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=_READ_BUFFER,
+                max_line_size=_MAX_HEADER,
+                max_field_size=_MAX_HEADER,
+            )
+        elif self._tls and self._presented != (material.cert_file, material.key_file):
+            present_certificate(self._tls, material)
+            self._presented = (material.cert_file, material.key_file)
+        return self._session
+
+    def _url(self, request: Request) -> URL:
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        return URL(f"{self._base}{quote(request.path, safe=_SAFE)}{query}", encoded=True)
+
+    async def _chunks(
+        self, response: aiohttp.ClientResponse, idle_timeout: float | None
+    ) -> AsyncIterator[bytes]:
+        try:
+            while chunk := await response.content.readany():
+                yield chunk
+        except aiohttp.SocketTimeoutError as error:
+            raise IdleTimeout(f"{self.host} sent nothing for {idle_timeout:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> TransportError:
+        """Ours, with what was tried, what happened, and whether the request may have arrived."""
+        match error:
+            case TransportError():
+                return error
+            case aiohttp.ConnectionTimeoutError():
+                message = f"{self.host} did not accept a connection in {_CONNECT_TIMEOUT:g} s"
+                return RequestTimeout(message, sent=False)
+            case TimeoutError():
+                return RequestTimeout(f"{self.host} did not answer in time")
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+                return TransportError(self._tls_words(error), sent=False)
+            case aiohttp.ClientConnectorError():
+                reason = error.os_error.strerror or str(error.os_error)
+                return TransportError(f"cannot connect to {self.host}: {reason}", sent=False)
+            case aiohttp.ServerDisconnectedError():
+                return TransportError(f"{self.host} closed the connection without an answer")
+            case aiohttp.ClientPayloadError():
+                return TransportError(f"{self.host} broke off in the middle of an answer")
+            case ValueError():
+                return TransportError(f"{self._base} is no usable server: {error}", sent=False)
+            case _:
+                return TransportError(f"the connection to {self.host} broke: {error}")
+
+    def _tls_words(self, error: Any) -> str:
+        cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+        reason = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or str(cause)
+        return (
+            f"no trusted connection to {self.host}: {reason}; does the certificate authority of "
+            f"{self._credentials.origin} (context {self._credentials.context}) belong to this "
+            "server?"
+        )
+
+
+def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
+    """Names in lower case; values of repeated headers joined by comma."""
+    joined: dict[str, str] = {}
+    for name, value in response.headers.items():
+        name = name.lower()
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Not every system has all of them.
+    for name, value in (
+        ("TCP_KEEPIDLE", _PROBE_AFTER),
+        ("TCP_KEEPINTVL", _PROBE_EVERY),
+        ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED_MS),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
