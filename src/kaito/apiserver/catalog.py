@@ -1,13 +1,12 @@
-"""The built-in kinds that are served, and what exists in a new cluster."""
+"""The built-in kinds that are served."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kaito.apiserver import names, strategies
-from kaito.apiserver.core import Core
-from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Draft, Kind, ScalePaths, Strategy
+from kaito.apiserver import names, services, strategies
+from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Kind, ScalePaths, Strategy
 from kaito.kube import resources
-from kaito.kube.objects import Json, ObjectKey, Resource
+from kaito.kube.objects import Json, Resource
 
 _ALL: Final = ("all",)
 _REPLICAS: Final = ScalePaths("spec.replicas", "status.replicas", "spec.selector")
@@ -132,6 +131,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         sub=("status",),
         strategy=Strategy(
             prepare=(strategies.node,),
+            keeps_status=True,
             fields={"spec.unschedulable": _flag("spec", "unschedulable")},
         ),
     ),
@@ -155,7 +155,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         categories=_ALL,
         strategy=Strategy(
             name=names.dns_1035_label,
-            prepare=(strategies.service,),
+            prepare=(services.service,),
             fields={
                 "spec.clusterIP": _text("spec", "clusterIP"),
                 "spec.type": _text("spec", "type"),
@@ -253,26 +253,26 @@ KINDS: Final[tuple[Kind, ...]] = (
     ),
     _kind(resources.PODDISRUPTIONBUDGETS, "pdb", sub=("status",), strategy=_COUNTED),
     _kind(resources.PRIORITYCLASSES, "pc", strategy=_COUNTED),
+    *(
+        _kind(resource, verbs=("create",))
+        for resource in (
+            resources.SELFSUBJECTACCESSREVIEWS,
+            resources.SUBJECTACCESSREVIEWS,
+            _R(
+                "authorization.k8s.io",
+                "v1",
+                "localsubjectaccessreviews",
+                "LocalSubjectAccessReview",
+            ),
+            _R(
+                "authorization.k8s.io",
+                "v1",
+                "selfsubjectrulesreviews",
+                "SelfSubjectRulesReview",
+                namespaced=False,
+            ),
+            resources.SELFSUBJECTREVIEWS,
+            resources.TOKENREVIEWS,
+        )
+    ),
 )
-
-_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
-
-
-def bootstrap(core: Core) -> None:
-    """What a new cluster has before anybody asks for it."""
-    bucket = core.storage.bucket("namespaces")
-    for name in _NAMESPACES:
-        if bucket.get(ObjectKey("", name)) is None:
-            obj: Json = {
-                "metadata": {
-                    "name": name,
-                    "uid": core.storage.new_uid(),
-                    "resourceVersion": "",
-                    "creationTimestamp": core.now(),
-                }
-            }
-            draft = Draft(
-                obj=obj, old=None, storage=core.storage, random=core.random, warn=lambda _: None
-            )
-            strategies.namespace(draft)
-            core.storage.write(bucket, obj)

@@ -11,7 +11,7 @@ from kaito.apiserver.routing import Target
 from kaito.apiserver.schemas import KindSchema, Schemas
 from kaito.apiserver.storage import Bucket, Storage
 from kaito.kube.clock import Clock, rfc3339
-from kaito.kube.objects import Json
+from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.transport import Request
 
 encode: Final = msgspec.json.Encoder().encode
@@ -41,7 +41,6 @@ class Core:
     storage: Storage
     kinds: Kinds
     schemas: Schemas
-    addresses: "set[str]" = field(default_factory=set)
 
     def now(self) -> str:
         return rfc3339(self.clock.wall())
@@ -65,6 +64,12 @@ class Call:
     target: Target
     kind: Kind
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> ObjectKey:
+        """The object that the path names."""
+        namespace = self.target.namespace if self.kind.resource.namespaced else ""
+        return ObjectKey(namespace, self.target.name)
 
     def warn(self, text: str) -> None:
         """Tell the client by a `Warning` header, once."""

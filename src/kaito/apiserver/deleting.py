@@ -6,22 +6,23 @@ from typing import Final
 from kaito.apiserver import writing
 from kaito.apiserver.core import Call, encode, loaded, unloaded
 from kaito.apiserver.kinds import Kind
-from kaito.apiserver.options import DeleteOptions, WriteOptions
+from kaito.apiserver.options import DeleteOptions, WriteOptions, delete_options
+from kaito.apiserver.representing import JSON_HEADERS
+from kaito.apiserver.selecting import selection
 from kaito.apiserver.status import conflict, success
 from kaito.apiserver.storage import Stored
-from kaito.kube.clock import rfc3339
-from kaito.kube.objects import Json, ObjectKey
+from kaito.kube.clock import parse_rfc3339, rfc3339
+from kaito.kube.objects import Json
 from kaito.kube.resources import NAMESPACES
 from kaito.kube.transport import Response
 
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
-_JSON: Final = {"content-type": "application/json"}
 
 
 def delete(call: Call, options: DeleteOptions) -> Json:
     """Delete what the path names; the answer is a `Status` or the object, as the kind has it."""
-    stored = writing.current(call, ObjectKey(call.target.namespace, call.target.name))
+    stored = writing.current(call, call.key)
     obj, gone = remove(call, stored, options)
     if gone and not call.kind.strategy.returns_deleted:
         return success(call.kind.resource, stored.key.name, stored.uid)
@@ -92,8 +93,6 @@ def _mark(call: Call, obj: Json, options: DeleteOptions) -> None:
 
 
 def _earlier(timestamp: str, seconds: int) -> str:
-    from kaito.kube.clock import parse_rfc3339
-
     return rfc3339(parse_rfc3339(timestamp) - timedelta(seconds=seconds))
 
 
@@ -132,5 +131,18 @@ def _namespace_waits(kind: Kind, obj: Json) -> bool:
     return kind.resource == NAMESPACES and bool((obj.get("spec") or {}).get("finalizers"))
 
 
-def answer(obj: Json, status: int = 200) -> Response:
-    return Response(status=status, headers=_JSON, body=encode(obj))
+def delete_collection(call: Call) -> Response:
+    """Delete everything that the selectors choose; the answer lists it."""
+    options = delete_options(call)
+    chosen = selection(call)
+    bucket = call.core.bucket(call.kind)
+    found = [stored for stored in bucket.scan(chosen.namespace) if chosen.has(stored)]
+    items = [remove(call, stored, options)[0] for stored in found]
+    resource = call.kind.resource
+    body = {
+        "kind": call.kind.list_kind,
+        "apiVersion": resource.api_version,
+        "metadata": {"resourceVersion": str(call.core.storage.revision)},
+        "items": items,
+    }
+    return Response(status=200, headers=JSON_HEADERS, body=encode(body))

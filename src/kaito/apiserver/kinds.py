@@ -77,6 +77,8 @@ class Strategy:
     """Without a propagation policy, dependents are orphaned."""
     graceful: bool = False
     """Deletion waits for a grace period that somebody (the kubelet) ends."""
+    keeps_status: bool = False
+    """A created object may bring its status along."""
     creates_on_update: bool = False
     """PUT creates what does not exist."""
 

@@ -21,12 +21,7 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 def patch(call: Call, options: WriteOptions) -> Written:
     """Alter what is stored as the patch says."""
-    media = call.request.headers.get("content-type", "").partition(";")[0]
-    alter = _ALTERATIONS.get(media)
-    if alter is None:
-        raise Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
-    content = _content(call.request.body)
-    return writing.change(call, options, lambda live: _altered(call, live, content, alter, options))
+    return writing.change(call, options, lambda live: _altered(call, live, options))
 
 
 def _content(body: bytes) -> Any:
@@ -36,16 +31,20 @@ def _content(body: bytes) -> Any:
         raise bad_request(f"error decoding patch: {error}") from error
 
 
-def _altered(
-    call: Call,
-    live: Json,
-    content: Any,
-    alter: Callable[[Call, Json, Any], Json],
-    options: WriteOptions,
-) -> Json:
-    new = alter(call, live, content)
+def patched(call: Call, live: Json) -> Json:
+    """`live` as the request's patch makes it."""
+    media = call.request.headers.get("content-type", "").partition(";")[0]
+    alter = _ALTERATIONS.get(media)
+    if alter is None:
+        raise Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+    new = alter(call, live, _content(call.request.body))
     if not isinstance(new, dict):
         raise bad_request("the patch does not leave an object")
+    return new
+
+
+def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
+    new = patched(call, live)
     writing.check_head(call, new)
     metadata.check_name(new, call.target.name)
     writing.clean(call, new, options, [])

@@ -23,7 +23,7 @@ from kaito.apiserver.status import (
 )
 from kaito.apiserver.storage import Bucket, Stored, path_of
 from kaito.apiserver.writing import current
-from kaito.kube.objects import Json, ObjectKey
+from kaito.kube.objects import Json
 from kaito.kube.transport import Response
 
 _PAGING_VERSION: Final = "meta.k8s.io/v1"
@@ -40,7 +40,7 @@ def get(call: Call) -> Response:
     """One object, in the shape that the client accepts."""
     how = accepted(call.request)
     version_of(call.request.param("resourceVersion"))
-    stored = current(call, ObjectKey(call.target.namespace, call.target.name))
+    stored = current(call, call.key)
     if how.shape == "object" and not how.yaml:
         return Response(status=200, headers=JSON_HEADERS, body=raw(call.kind, stored))
     obj = loaded(call.kind, stored.json())

@@ -15,6 +15,7 @@ _VERBS: Final = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
+_MANY: Final = frozenset({"list", "watch", "deletecollection"})
 _TRUE: Final = frozenset({"1", "t", "true", "T", "TRUE", "True"})
 _NAMESPACE_SUBRESOURCES: Final = frozenset({"status", "finalize"})
 
@@ -71,18 +72,28 @@ def _resource(request: Request, verb: str, group: str, version: str, rest: list[
         if len(rest) > 2 and rest[2] not in _NAMESPACE_SUBRESOURCES:
             rest = rest[2:]
     plural, name, subresource = (*rest[:3], "", "", "")[:3]
+    verb = _final_verb(request, verb, named=bool(name), watching=watching)
     return Target(
-        verb=_final_verb(request, verb, named=bool(name), watching=watching),
+        verb=verb,
         path=request.path,
         is_resource=True,
         group=group,
         version=version,
         namespace=namespace,
         plural=plural,
-        name=name,
+        name=name or (_selected_name(request) if verb in _MANY else ""),
         subresource=subresource,
         rest="/".join(rest[3:]) + ("/" if len(rest) > 3 and request.path.endswith("/") else ""),
     )
+
+
+def _selected_name(request: Request) -> str:
+    """The one name that a field selector leaves: for RBAC, the request is about that object."""
+    for term in request.param("fieldSelector").split(","):
+        field, found, value = term.partition("=")
+        if found and field == "metadata.name":
+            return value.removeprefix("=")
+    return ""
 
 
 def _final_verb(request: Request, verb: str, *, named: bool, watching: bool) -> str:

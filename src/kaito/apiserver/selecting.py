@@ -72,4 +72,4 @@ def selection(call: Call) -> Selection:
             if field not in _METADATA and field not in kind.strategy.fields:
                 raise bad_request(f"field label not supported: {field}")
         deep = any(field not in _METADATA for field in asked)
-    return Selection(kind, call.target.namespace, labels, fields, deep)
+    return Selection(kind, call.key.namespace, labels, fields, deep)

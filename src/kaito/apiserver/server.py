@@ -1,21 +1,38 @@
 """The embedded API server: a request becomes a response, or a stream."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
 
-from kaito.apiserver import catalog, deleting, patching, reading, watching, writing
+from kaito.apiserver import (
+    bootstrap,
+    catalog,
+    deleting,
+    discovery,
+    patching,
+    reading,
+    reviews,
+    streaming,
+    subresources,
+    watching,
+    writing,
+)
+from kaito.apiserver.authz import Rbac
+from kaito.apiserver.connectors import Kubelet, ServiceProxy
 from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.negotiation import accepted
-from kaito.apiserver.options import delete_options, write_options
+from kaito.apiserver.options import body_object, delete_options, write_options
 from kaito.apiserver.representing import JSON_HEADERS, respond
 from kaito.apiserver.routing import Target, target_of
 from kaito.apiserver.schemas import Schemas
 from kaito.apiserver.status import Refused, method_not_allowed, no_such_path, no_such_resource
 from kaito.apiserver.storage import Storage, Window
+from kaito.apiserver.tokens import Tokens
 from kaito.kube.clock import Clock
+from kaito.kube.resources import NAMESPACES
 from kaito.kube.transport import Request, Response, Stream
 
 __all__ = ["ADMIN", "ANONYMOUS", "ApiServer", "ApiServerOptions", "RequestInfo", "User"]
@@ -28,6 +45,8 @@ class ApiServerOptions:
 
     window: Window = field(default_factory=Window)
     """How long watches can be resumed."""
+    token_key: bytes = b""
+    """Signs tokens of service accounts; empty: a secret one, made at the start."""
 
 
 @final
@@ -64,15 +83,23 @@ class ApiServer:
             kinds=kinds,
             schemas=Schemas(),
         )
+        self.rbac: Final = Rbac(self.core.storage)
+        self.tokens: Final = Tokens(self.core, options.token_key or secrets.token_bytes(32))
+        self.kubelet: Kubelet | None = None
+        """Answers `pods/log`; set by whoever plays nodes."""
+        self.proxy: ServiceProxy | None = None
+        """Carries `services/proxy` and `pods/proxy`; set by whoever plays the network."""
         self.on_request: Callable[[RequestInfo], None] | None = None
         """Called once for every request, when its answer begins."""
-        catalog.bootstrap(self.core)
+        bootstrap.fill(self.core)
 
     async def handle(self, request: Request, user: User) -> Response | Stream:
         """Answer one request of an authenticated user. Errors are answers too."""
         target = Target(verb=request.method.lower(), path=request.path)
         try:
             target = target_of(request)
+            # Others get their turn between any two requests, as they would on a network.
+            await self.core.clock.sleep(0)
             answer = await self._answer(request, user, target)
         except Refused as refused:
             answer = _refusal(refused)
@@ -81,28 +108,67 @@ class ApiServer:
         return answer
 
     async def _answer(self, request: Request, user: User, target: Target) -> Response | Stream:
-        await self.core.clock.sleep(0)
+        self.rbac.check(user, target)
         if not target.is_resource:
-            raise no_such_path()
+            return discovery.answer(self.core, request)
         kind = self._kind(target)
         call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
-        answer = _dispatch(call)
-        if call.warnings:
-            return _warned(answer, call.warnings)
-        return answer
+        if target.subresource and target.subresource != "status":
+            answer = await self._subresource(call)
+        elif kind.resource.plural in reviews.QUESTIONS:
+            answer = self._review(call)
+        else:
+            answer = _dispatch(call)
+        return _warned(answer, call.warnings) if call.warnings else answer
 
     def _kind(self, target: Target) -> Kind:
-        kinds = self.core.kinds
-        if target.version not in kinds.versions(target.group):
+        """What the path names. Raises 404 and 405 as the real server does."""
+        versions = self.core.kinds.versions(target.group)
+        if not versions:
             raise no_such_path()
-        kind = kinds.find(target.group, target.version, target.plural)
+        kind = self.core.kinds.find(target.group, target.version, target.plural)
         if kind is None or (target.subresource and target.subresource not in kind.subresources):
             raise no_such_resource()
-        if kind.resource.namespaced != bool(target.namespace) and target.name:
+        namespaced = kind.resource.namespaced
+        if not namespaced and target.namespace and kind.resource != NAMESPACES:
             raise no_such_resource()
+        if namespaced and not target.namespace and target.verb not in ("list", "watch"):
+            raise no_such_resource() if target.name else method_not_allowed()
         if not target.subresource and target.verb not in kind.verbs:
             raise method_not_allowed()
         return kind
+
+    async def _subresource(self, call: Call) -> Response | Stream:
+        target = call.target
+        if target.verb not in discovery.takes(call.kind, target.subresource)[3]:
+            raise method_not_allowed()
+        match target.subresource:
+            case "log":
+                return await streaming.logs(call, self.kubelet)
+            case "proxy":
+                return await streaming.proxy(call, self.proxy)
+            case "exec" | "attach" | "portforward":
+                raise subresources.not_here(call)
+            case "scale":
+                return respond(call, subresources.scale(call), 200, accepted(call.request))
+            case "token":
+                body = subresources.token(call, self.tokens)
+                return respond(call, body, 201, accepted(call.request))
+            case _:
+                return _with_body(call)
+
+    def _review(self, call: Call) -> Response:
+        question = body_object(call.request.body, call.kind.resource.kind)
+        writing.check_head(call, question)
+        body = reviews.answer(call, question, self.rbac, self.tokens)
+        return respond(call, body, 201, accepted(call.request))
+
+
+def _with_body(call: Call) -> Response:
+    verb, act = subresources.WITH_BODY[f"{call.target.plural}/{call.target.subresource}"]
+    if call.target.verb != verb:
+        raise method_not_allowed()
+    return respond(call, act(call), 201 if verb == "create" else 200, accepted(call.request))
 
 
 def _dispatch(call: Call) -> Response | Stream:
@@ -114,9 +180,10 @@ def _dispatch(call: Call) -> Response | Stream:
         case "watch":
             return watching.watch(call)
         case "delete":
-            return _delete(call)
+            how = accepted(call.request)
+            return respond(call, deleting.delete(call, delete_options(call)), 200, how)
         case "deletecollection":
-            raise method_not_allowed()
+            return deleting.delete_collection(call)
         case _:
             return _write(call)
 
@@ -134,11 +201,6 @@ def _write(call: Call) -> Response:
         case _:
             raise method_not_allowed()
     return respond(call, written.obj, 201 if written.created else 200, how)
-
-
-def _delete(call: Call) -> Response:
-    how = accepted(call.request)
-    return respond(call, deleting.delete(call, delete_options(call)), 200, how)
 
 
 def _refusal(refused: Refused) -> Response:

@@ -3,7 +3,9 @@
 from typing import Final
 
 from kaito.apiserver.kinds import Draft
-from kaito.kube.objects import Json
+from kaito.apiserver.status import forbidden
+from kaito.kube.objects import Json, ObjectKey
+from kaito.kube.resources import PODS
 
 _NOT_READY: Final = "node.kubernetes.io/not-ready"
 _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
@@ -36,9 +38,31 @@ def pod(draft: Draft) -> None:
     if draft.old is not None:
         return
     spec = draft.obj.setdefault("spec", {})
-    spec.setdefault("serviceAccountName", "default")
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    spec["serviceAccountName"] = spec["serviceAccount"] = account
+    spec.setdefault("enableServiceLinks", True)
+    _prioritise(draft, spec)
     _tolerate(spec)
     draft.obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(spec)}
+
+
+def _prioritise(draft: Draft, spec: Json) -> None:
+    """What the pod's PriorityClass, or the default one, says."""
+    bucket = draft.storage.bucket("priorityclasses.scheduling.k8s.io")
+    name = spec.get("priorityClassName")
+    if name:
+        stored = bucket.get(ObjectKey("", name))
+        if stored is None:
+            why = f"no PriorityClass with name {name} was found"
+            raise forbidden(PODS, draft.obj["metadata"]["name"], why)
+        found = stored.json()
+    else:
+        classes = (stored.json() for stored in bucket.scan())
+        found = next((one for one in classes if one.get("globalDefault")), {})
+        if found:
+            spec["priorityClassName"] = found["metadata"]["name"]
+    spec["priority"] = found.get("value", 0)
+    spec["preemptionPolicy"] = found.get("preemptionPolicy", "PreemptLowerPriority")
 
 
 def _tolerate(spec: Json) -> None:
@@ -80,10 +104,6 @@ def quality_of_service(spec: Json) -> str:
 
 def _counted(resources: Json | None) -> Json:
     return {name: value for name, value in (resources or {}).items() if name in ("cpu", "memory")}
-
-
-def service(draft: Draft) -> None:
-    """Addresses."""
 
 
 def job(draft: Draft) -> None:

@@ -122,7 +122,7 @@ def create(call: Call, obj: Json, options: WriteOptions) -> Written:
     metadata.check_namespace(kind, obj, call.target.namespace)
     generated = not metadata.meta(obj).get("name")
     metadata.fill_new(call.core, kind, obj)
-    if kind.has_status:
+    if kind.has_status and not kind.strategy.keeps_status:
         obj.pop("status", None)
     _complete(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
@@ -229,24 +229,35 @@ def change(
     alter: Callable[[Json], Json],
     *,
     versioned: bool = False,
+    prepared: bool = False,
 ) -> Written:
-    """Replace what is stored by `alter(a copy of it)`: the one road of PUT and PATCH."""
-    key = ObjectKey(call.target.namespace, call.target.name)
-    old = loaded(call.kind, current(call, key).json())
-    new = alter(loaded(call.kind, current(call, key).json()))
-    return update(call, old, new, options, versioned=versioned)
+    """Replace what is stored by `alter(a copy of it)`: the one road of PUT and PATCH.
+
+    `prepared`: the server itself made the change, which may reach into status.
+    """
+    stored = current(call, call.key)
+    old = loaded(call.kind, stored.json())
+    new = alter(loaded(call.kind, stored.json()))
+    return update(call, old, new, options, versioned=versioned, prepared=prepared)
 
 
 def update(
-    call: Call, old: Json, new: Json, options: WriteOptions, *, versioned: bool = False
+    call: Call,
+    old: Json,
+    new: Json,
+    options: WriteOptions,
+    *,
+    versioned: bool = False,
+    prepared: bool = False,
 ) -> Written:
     """Make `new` of `old`. `versioned`: the client must say which version it replaces."""
     kind = call.kind
     metadata.check_namespace(kind, new, call.target.namespace)
     _check_preconditions(kind, new, old, versioned=versioned)
     metadata.keep_old(new, old)
-    isolate(kind, new, old, call.target.subresource)
-    _complete(call, new, old)
+    if not prepared:
+        isolate(kind, new, old, call.target.subresource)
+        _complete(call, new, old)
     _check(call, new, old, metadata.update_causes(new, old))
     _count_generation(kind, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
@@ -338,8 +349,7 @@ def replace(call: Call, options: WriteOptions) -> Written:
     """PUT: the body takes the place of what is stored, or is created where the kind allows it."""
     obj = decode_body(call, options)
     metadata.check_name(obj, call.target.name)
-    key = ObjectKey(call.target.namespace, call.target.name)
     creates = call.kind.strategy.creates_on_update and not call.target.subresource
-    if creates and call.core.bucket(call.kind).get(key) is None:
+    if creates and call.core.bucket(call.kind).get(call.key) is None:
         return create(call, obj, options)
     return change(call, options, lambda _: obj, versioned=True)

@@ -1,0 +1,258 @@
+"""The parts of objects that have verbs of their own: scale, binding, eviction, token, finalize."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from kaito.apiserver import deleting, patching, writing
+from kaito.apiserver.core import Call, loaded
+from kaito.apiserver.kinds import ScalePaths
+from kaito.apiserver.options import DeleteOptions, body_object, write_options
+from kaito.apiserver.status import (
+    Refused,
+    bad_request,
+    conflict,
+    invalid,
+    invalid_value,
+    no_such_resource,
+    required_value,
+)
+from kaito.apiserver.tokens import DEFAULT_SECONDS, MIN_SECONDS, Tokens
+from kaito.kube.objects import Json
+from kaito.kube.selectors import LabelSelector
+
+_CREATED: Final[Json] = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "metadata": {},
+    "status": "Success",
+    "code": 201,
+}
+
+
+def dig(obj: Any, path: str) -> Any:
+    """What stands at a dotted path, or None."""
+    for step in path.strip(".").split("."):
+        if not isinstance(obj, dict):
+            return None
+        obj = obj.get(step)
+    return obj
+
+
+def _put(obj: Json, path: str, value: Any) -> None:
+    *steps, last = path.strip(".").split(".")
+    for step in steps:
+        obj = obj.setdefault(step, {})
+    obj[last] = value
+
+
+def scale_of(paths: ScalePaths, obj: Json) -> Json:
+    """The `Scale` of an object."""
+    meta = obj["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status: Json = {"replicas": dig(obj, paths.status_replicas) or 0}
+    if selector := _selector_text(dig(obj, paths.selector) if paths.selector else None):
+        status["selector"] = selector
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {name: meta[name] for name in kept if name in meta},
+        "spec": {"replicas": replicas} if (replicas := dig(obj, paths.replicas)) else {},
+        "status": status,
+    }
+
+
+def _selector_text(selector: Any) -> str:
+    if isinstance(selector, dict):
+        return str(LabelSelector.of(selector))
+    return selector if isinstance(selector, str) else ""
+
+
+def scale(call: Call) -> Json:
+    """GET, PUT and PATCH of `scale`."""
+    paths = call.kind.scale
+    if paths is None:
+        raise no_such_resource()
+    if call.target.verb == "get":
+        return scale_of(paths, loaded(call.kind, writing.current(call, call.key).json()))
+    options = write_options(call)
+
+    def alter(live: Json) -> Json:
+        return _scaled(call, paths, live)
+
+    return scale_of(paths, writing.change(call, options, alter).obj)
+
+
+def _scaled(call: Call, paths: ScalePaths, live: Json) -> Json:
+    current = scale_of(paths, live)
+    if call.target.verb == "patch":
+        asked = patching.patched(call, current)
+    else:
+        asked = body_object(call.request.body, "Scale")
+    replicas = dig(asked, "spec.replicas") or 0
+    if not isinstance(replicas, int) or replicas < 0:
+        why = "must be greater than or equal to 0"
+        cause = invalid_value("spec.replicas", str(replicas), why)
+        raise invalid("autoscaling", "Scale", call.target.name, [cause])
+    version = dig(asked, "metadata.resourceVersion")
+    if version:
+        live["metadata"]["resourceVersion"] = version
+    _put(live, paths.replicas, replicas)
+    return live
+
+
+def bind(call: Call) -> Json:
+    """POST of `binding`: the scheduler's decision, taken once."""
+    binding = body_object(call.request.body, "Binding")
+    if dig(binding, "metadata.name") != call.target.name:
+        raise bad_request("name in URL does not match name in Binding object")
+    node = dig(binding, "target.name") or ""
+    if not node:
+        cause = required_value("target.name", "")
+        raise invalid("", "Binding", call.target.name, [cause])
+    annotations = dig(binding, "metadata.annotations") or {}
+
+    def alter(live: Json) -> Json:
+        return _bound(call, live, node, annotations)
+
+    writing.change(call, write_options(call), alter, prepared=True)
+    return _CREATED
+
+
+def _bound(call: Call, pod: Json, node: str, annotations: Json) -> Json:
+    name, taken = pod["metadata"]["name"], dig(pod, "spec.nodeName")
+    resource = call.kind.resource
+    if pod["metadata"].get("deletionTimestamp"):
+        why = f"pod {name} is being deleted, cannot be assigned to a host"
+        raise conflict(resource, name, why, group_resource="pods/binding")
+    if taken:
+        why = f'pod {name} is already assigned to node "{taken}"'
+        raise conflict(resource, name, why, group_resource="pods/binding")
+    pod["spec"]["nodeName"] = node
+    if annotations:
+        pod["metadata"].setdefault("annotations", {}).update(annotations)
+    status = pod.setdefault("status", {})
+    others = [c for c in status.get("conditions") or [] if c.get("type") != "PodScheduled"]
+    scheduled = {
+        "type": "PodScheduled",
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": call.core.now(),
+    }
+    if pod["metadata"].get("generation"):
+        scheduled["observedGeneration"] = pod["metadata"]["generation"]
+    status["conditions"] = [*others, scheduled]
+    return pod
+
+
+def evict(call: Call) -> Json:
+    """POST of `eviction`: a delete that disruption budgets may refuse."""
+    eviction = body_object(call.request.body, "Eviction")
+    stored = writing.current(call, call.key)
+    pod = loaded(call.kind, stored.json())
+    if not _is_over(pod):
+        _ask_budgets(call, pod)
+    given = eviction.get("deleteOptions") or {}
+    preconditions = given.get("preconditions") or {}
+    options = DeleteOptions(
+        dry_run=bool(given.get("dryRun")) or write_options(call).dry_run,
+        grace_seconds=given.get("gracePeriodSeconds"),
+        propagation=given.get("propagationPolicy") or "",
+        uid=preconditions.get("uid") or "",
+        version=preconditions.get("resourceVersion") or "",
+    )
+    deleting.remove(call, stored, options)
+    return _CREATED
+
+
+def _is_over(pod: Json) -> bool:
+    return dig(pod, "status.phase") in ("Succeeded", "Failed", "Pending") or bool(
+        pod["metadata"].get("deletionTimestamp")
+    )
+
+
+def _ask_budgets(call: Call, pod: Json) -> None:
+    bucket = call.core.storage.bucket("poddisruptionbudgets.policy")
+    labels = pod["metadata"].get("labels") or {}
+    for stored in tuple(bucket.scan(call.key.namespace)):
+        budget = stored.json()
+        if not LabelSelector.of(dig(budget, "spec.selector")).matches(labels):
+            continue
+        status = budget.setdefault("status", {})
+        if (status.get("disruptionsAllowed") or 0) < 1:
+            raise _over_budget(stored.key.name, status)
+        status["disruptionsAllowed"] -= 1
+        status.setdefault("disruptedPods", {})[call.target.name] = call.core.now()
+        call.core.storage.write(bucket, budget)
+
+
+def _over_budget(name: str, status: Json) -> Refused:
+    told = (
+        f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods "
+        f"and has {status.get('currentHealthy', 0)} currently"
+    )
+    details = {"causes": [{"reason": "DisruptionBudget", "message": told}]}
+    message = "Cannot evict pod as it would violate the pod's disruption budget."
+    return Refused(429, "TooManyRequests", message, details=details)
+
+
+def token(call: Call, tokens: Tokens) -> Json:
+    """POST of `serviceaccounts/token`: a `TokenRequest` with its answer."""
+    account = writing.current(call, call.key)
+    request = body_object(call.request.body, "TokenRequest")
+    spec = request.get("spec") or {}
+    seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
+    if seconds < MIN_SECONDS:
+        why = "may not specify a duration less than 10 minutes"
+        cause = invalid_value("spec.expirationSeconds", str(seconds), why)
+        raise invalid("authentication.k8s.io", "TokenRequest", "", [cause])
+    audiences = spec.get("audiences") or []
+    text, end = tokens.issue(account.key, account.uid, seconds, audiences)
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {
+            "name": account.key.name,
+            "namespace": account.key.namespace,
+            "creationTimestamp": call.core.now(),
+        },
+        "spec": {**spec, "expirationSeconds": seconds},
+        "status": {"token": text, "expirationTimestamp": end},
+    }
+
+
+def finalize(call: Call) -> Json:
+    """PUT of `namespaces/finalize`: takes finalizers off the spec, and so may end the namespace."""
+    options = write_options(call)
+    asked = writing.decode_body(call, options)
+    finalizers = dig(asked, "spec.finalizers") or []
+
+    def alter(live: Json) -> Json:
+        if version := dig(asked, "metadata.resourceVersion"):
+            live["metadata"]["resourceVersion"] = version
+        live["spec"] = {"finalizers": finalizers} if finalizers else {}
+        return live
+
+    return writing.change(call, options, alter, prepared=True).obj
+
+
+def not_here(call: Call) -> Refused:
+    """exec, attach and port-forward: what there is instead."""
+    where = f"-n {call.key.namespace} {call.target.name}"
+    match call.target.subresource:
+        case "portforward":
+            instead = (
+                "use the proxy: kubectl get --raw "
+                "/api/v1/namespaces/NAMESPACE/services/NAME:PORT/proxy/PATH"
+            )
+        case _:
+            instead = f"pods here run no processes; read what they wrote: kubectl logs {where}"
+    message = f"{call.target.subresource} is not implemented by the embedded API server; {instead}"
+    return Refused(501, "NotImplemented", message, details={})
+
+
+WITH_BODY: Final[dict[str, tuple[str, Callable[[Call], Json]]]] = {
+    # path: (verb, what answers it)
+    "pods/binding": ("create", bind),
+    "pods/eviction": ("create", evict),
+    "namespaces/finalize": ("update", finalize),
+}
