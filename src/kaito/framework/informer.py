@@ -11,7 +11,7 @@ from random import Random
 from typing import final
 
 from kaito.framework.events import Added, Event
-from kaito.framework.index import IndexFunction
+from kaito.framework.index import IndexFunction, Key
 from kaito.framework.reflector import Reflector, ReflectorOptions, Transform
 from kaito.framework.scope import Scope
 from kaito.framework.shard import Shard
@@ -113,13 +113,15 @@ class Informer:
     async def run(self) -> None:
         """List and watch until cancelled. May be run again: what is held meanwhile grows old, and
         the next list tells what has changed, deletions included."""
+        for shard in self.store.shards:
+            shard.begin()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for reflector in self._reflectors:
                     tasks.create_task(reflector.run(), name=f"reflector {self.resource.plural}")
         finally:
             for shard in self.store.shards:
-                shard.synced = False
+                shard.end()
             self._told_synced = False
             self._synced.clear()
 
@@ -146,6 +148,10 @@ class Informer:
             if scope.covers(record):
                 return shard
         return None
+
+    def shard_with(self, key: Key, uid: str) -> Shard | None:
+        """Which part of the store holds that very object now, if any."""
+        return next((shard for shard in self.store.shards if shard.has(key, uid)), None)
 
     def kept(self, record: Record) -> Record:
         """The record as the store would hold it."""

@@ -42,6 +42,8 @@ class Shard:
         self.version = ""
         """The resourceVersion up to which everything is applied; empty before the first sync."""
         self.synced = False
+        self.followed = False
+        """Whether a reflector is at work on it."""
         self._siblings = siblings
         self._emit = emit
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
@@ -104,6 +106,19 @@ class Shard:
         """A bookmark: nothing changed up to `version`."""
         self.version = version
         self._progress()
+
+    def begin(self) -> None:
+        """A reflector sets to work."""
+        self.followed = True
+
+    def end(self) -> None:
+        """The reflector is gone: nothing will be brought, so nobody should wait for it."""
+        self.followed = self.synced = False
+        for key in tuple(self._vanishing):
+            for _, wake in self._vanishing.pop(key):
+                wake()
+        while self._waiting:
+            heapq.heappop(self._waiting)[2]()
 
     # -- what others ask -----------------------------------------------------------------------
 

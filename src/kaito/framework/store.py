@@ -20,18 +20,22 @@ _NAMESPACE_INDEX = "metadata.namespace"
 
 @dataclass(frozen=True, slots=True)
 class _Overlay:
-    """An answer to a write: `record`, or None where the object of that uid is gone."""
+    """An answer to a write: `record`, or None where the object of that uid is gone.
+
+    `exact`: `version` is that of the write. Of a deletion only an earlier one is known.
+    """
 
     shard: Shard
     version: str
     uid: str
     record: Record | None
+    exact: bool = True
 
     def settled(self, key: Key) -> bool:
         """The watch has brought what this says, or something newer."""
         if not self.shard.reached(self.version):
             return False
-        return self.record is not None or not self.shard.has(key, self.uid)
+        return self.exact or not self.shard.has(key, self.uid)
 
     def over(self, base: Record | None) -> Record | None:
         if self.record is None and base is not None and base.meta.uid != self.uid:
@@ -116,18 +120,19 @@ class Store:
 
     def overlay(self, shard: Shard, record: Record) -> None:
         """`record` is what a write answered; it is seen until `shard` has caught up with it."""
-        meta = record.meta
-        if not shard.reached(meta.resource_version):
-            key = (meta.namespace, meta.name)
-            self._overlays[key] = _Overlay(shard, meta.resource_version, meta.uid, record)
+        self._lay_over(shard, record, record)
 
     def overlay_gone(self, shard: Shard, key: Key, uid: str, version: str) -> None:
         """The object of that uid, last known at `version`, was deleted by us."""
-        overlay = _Overlay(shard, version, uid, None)
+        overlay = _Overlay(shard, version, uid, None, exact=False)
         if overlay.settled(key):
             self._overlays.pop(key, None)
         else:
             self._overlays[key] = overlay
+
+    def overlay_left(self, shard: Shard, record: Record) -> None:
+        """A write, answered with `record`, moved the object out of every selector."""
+        self._lay_over(shard, record, None)
 
     # -- shards of one store -------------------------------------------------------------------
 
@@ -142,6 +147,14 @@ class Store:
         return any(key in shard.records for shard in self.shards if shard is not asker)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _lay_over(self, shard: Shard, answer: Record, shown: Record | None) -> None:
+        key, version = (answer.meta.namespace, answer.meta.name), answer.meta.resource_version
+        if shard.reached(version):
+            return
+        known = self._overlay(key)
+        if known is None or not known.exact or newer_or_equal(version, known.version):
+            self._overlays[key] = _Overlay(shard, version, answer.meta.uid, shown)
 
     def _emit(self, events: Sequence[Event]) -> None:
         for observer in self._observers:
