@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from kaito.apiserver import names, services, strategies
 from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Kind, ScalePaths, Strategy
+from kaito.apiserver.policies import refuse_unserved
 from kaito.kube import resources
 from kaito.kube.objects import Json, Resource
 
@@ -243,6 +244,16 @@ KINDS: Final[tuple[Kind, ...]] = (
     ),
     _kind(resources.STORAGECLASSES, "sc", strategy=Strategy(returns_deleted=True)),
     _kind(_R("storage.k8s.io", "v1", "csidrivers", "CSIDriver", namespaced=False)),
+    *(
+        _kind(
+            _R("admissionregistration.k8s.io", "v1", plural, kind, namespaced=False),
+            strategy=Strategy(prepare=(refuse_unserved,), generation=True),
+        )
+        for plural, kind in (
+            ("validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
+            ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
+        )
+    ),
     _kind(
         resources.CRDS,
         "crd",

@@ -14,6 +14,7 @@ from kaito.apiserver import metadata, names
 from kaito.apiserver.core import Call, loaded, unloaded
 from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.options import WriteOptions, body_object, duplicates
+from kaito.apiserver.policies import judge
 from kaito.apiserver.status import (
     MODIFIED,
     Cause,
@@ -126,6 +127,7 @@ def create(call: Call, obj: Json, options: WriteOptions) -> Written:
         obj.pop("status", None)
     _complete(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
+    judge(call, obj, None)
     check_namespace_exists(call, obj)
     _check_free(call, obj, generated=generated)
     track(call, None, obj, options)
@@ -259,6 +261,7 @@ def update(
         isolate(kind, new, old, call.target.subresource)
         _complete(call, new, old)
     _check(call, new, old, metadata.update_causes(new, old))
+    judge(call, new, old)
     _count_generation(kind, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     track(call, old, new, options)

@@ -44,7 +44,7 @@ def check(obj: Any, schema: Schema, *, old: Any, path: str = "") -> list[FieldEr
 def compile_error(rule: str) -> str | None:
     """Why a rule does not parse, or None. For the sanity check of a CustomResourceDefinition."""
     try:
-        _program(rule)
+        program(rule)
     except CELParseError as error:
         return " ".join(str(error.args[0]).split())
     return None
@@ -96,7 +96,7 @@ def _apply(rule: Json, value: Any, schema: Schema, path: str, old: Any) -> Itera
     if known:
         names["oldSelf"] = to_cel(old, schema)
     try:
-        outcome = _program(text).evaluate(names)
+        outcome = program(text).evaluate(names)
     except CELEvalError as error:
         detail = f"{_reason(error)} evaluating rule: {rule.get('message') or text}"
         yield fields.invalid(path, schema.type, detail)
@@ -123,7 +123,7 @@ def _finding(
 def _message(rule: Json, names: dict[str, Any]) -> str:
     if rule.get("messageExpression"):
         try:
-            text = str(_program(rule["messageExpression"]).evaluate(names)).strip()
+            text = str(program(rule["messageExpression"]).evaluate(names)).strip()
         except CELEvalError:
             text = ""
         if text and "\n" not in text:
@@ -141,7 +141,8 @@ def _mentions_old(rule: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _program(rule: str) -> celpy.Runner:
+def program(rule: str) -> celpy.Runner:
+    """The compiled form of an expression. Raises CELParseError."""
     environment = _environment()
     return environment.program(environment.compile(rule), functions=FUNCTIONS)
 
