@@ -1,6 +1,7 @@
 """The HTTPS transport against a real server on loopback."""
 
 import asyncio
+import contextlib
 import socket
 from contextlib import asynccontextmanager
 from random import Random
@@ -30,6 +31,11 @@ async def connect(url, **options):
         yield transport
     finally:
         await transport.close()
+
+
+async def drain(stream):
+    async for _ in stream.chunks:
+        pass
 
 
 class Tokens:
@@ -290,6 +296,80 @@ async def test_s78_a_refused_token_is_renewed_once_and_the_request_repeated(tmp_
         await transport.close()
 
     assert tokens.reads == 2
+
+
+async def test_s78_a_token_replaced_during_a_watch_leaves_the_watch_alone(tmp_path):
+    """The stream goes on with the token it was opened with; the next request has the new one."""
+    seen, go_on = [], asyncio.Event()
+
+    async def handler(request):
+        seen.append(request.headers["Authorization"])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if request.path == "/watch":
+            await response.write(b"1")
+            await go_on.wait()
+            await response.write(b"2")
+        return response
+
+    tokens = Tokens("old", "new")
+    async with serve(handler, tmp_path) as url:
+        credentials = tokens.credentials(url)
+        transport = HttpsTransport(credentials)
+        async with transport.stream(Request(method="GET", path="/watch")) as stream:
+            assert await anext(stream.chunks) == b"1"
+            assert await credentials.auth.renew(await credentials.auth.material())
+            await transport.send(GET, timeout=5)
+            go_on.set()
+            assert [chunk async for chunk in stream.chunks] == [b"2"]
+        await transport.close()
+
+    assert seen == ["Bearer old", "Bearer new"]
+
+
+async def test_s18_a_connection_that_lost_its_peer_is_noticed_and_replaced(tmp_path):
+    """A middlebox begins to drop everything without a word: the stream ends by its idle timeout,
+    and the next one works.
+    """
+    hole, done = asyncio.Event(), asyncio.Event()
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not done.is_set():
+            await response.write(b"hello\n")
+            await asyncio.sleep(0.05)
+        return response
+
+    async def forward(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if not hole.is_set():
+                    writer.write(data)
+        writer.close()
+
+    async with serve(handler, tmp_path) as url, asyncio.TaskGroup() as group:
+        port = int(url.rpartition(":")[2])
+
+        async def accept(reader, writer):
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
+            group.create_task(forward(reader, up_writer))
+            group.create_task(forward(up_reader, writer))
+
+        proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
+        address = f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        async with connect(address) as transport:
+            async with transport.stream(GET, idle_timeout=0.3) as stream:
+                assert await anext(stream.chunks) == b"hello\n"
+                hole.set()
+                with pytest.raises(IdleTimeout):
+                    await drain(stream)
+            hole.clear()
+            async with transport.stream(GET, idle_timeout=5) as stream:
+                assert await anext(stream.chunks) == b"hello\n"
+            done.set()
+        proxy.close()
+        await proxy.wait_closed()
 
 
 async def test_s78_a_token_that_stays_refused_is_reported(tmp_path):

@@ -1,5 +1,6 @@
 """What is sent again, when, and what never is."""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -143,3 +144,21 @@ async def test_every_attempt_is_counted():
 
     host = "api.example:6443"
     assert counted.seen == [("<error>", "GET", host), ("429", "GET", host), ("200", "GET", host)]
+
+
+async def test_cancelling_a_call_ends_it_at_once():
+    """While it is on the wire and while it waits for its next try; nothing is sent after."""
+    waiting = Scripted([status(429, retry_after="20")])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await client(waiting).get(PODS, KEY)
+    assert len(waiting.requests) == 1
+    assert waiting.clock.monotonic() == 5
+
+    def cancelled(request):
+        raise asyncio.CancelledError
+
+    flying = Scripted([cancelled])
+    with pytest.raises(asyncio.CancelledError):
+        await client(flying).get(PODS, KEY)
+    assert len(flying.requests) == 1

@@ -232,9 +232,9 @@ async def test_a_watch_that_never_opens_times_out():
 
 async def test_metadata_only_events_keep_the_kind_that_was_asked_for():
     """And real objects of that kind pass too, from servers that ignore the wish."""
-    partial = event().replace(b'"Pod"', b'"PartialObjectMetadata"')
+    partial = event(spec={"x": 1}).replace(b'"Pod"', b'"PartialObjectMetadata"')
     partial = partial.replace(b'"v1"', b'"meta.k8s.io/v1"')
-    full = event().replace(b'"Pod"', b'"StatefulSet"').replace(b'"v1"', b'"apps/v1"')
+    full = event(spec={"x": 1}).replace(b'"Pod"', b'"StatefulSet"').replace(b'"v1"', b'"apps/v1"')
 
     found = await collect(
         Scripted(chunks=[partial, full]), resource=STATEFULSETS, metadata_only=True
@@ -243,3 +243,4 @@ async def test_metadata_only_events_keep_the_kind_that_was_asked_for():
     assert [(e.type, e.record.kind, e.record.api_version) for e in found] == [
         ("ADDED", "StatefulSet", "apps/v1")
     ] * 2
+    assert [e.record.fields for e in found] == [{}, {}]

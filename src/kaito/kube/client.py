@@ -25,7 +25,7 @@ _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=1,application/json"
 
 _CONFLICT_TRIES = 5
 _CONFLICT_PAUSE = 0.010
@@ -419,9 +419,8 @@ def _record_list(response: Response, resource: Resource, *, metadata_only: bool)
 def _item(raw: msgspec.Raw, resource: Resource, *, metadata_only: bool) -> Record:
     top = _TOP.decode(raw)
     if metadata_only:
-        # These say PartialObjectMetadata; what they are is what was asked for.
-        top.pop("apiVersion", None)
-        top.pop("kind", None)
+        # The kind says PartialObjectMetadata, or the server gave more than was asked for.
+        top = {"metadata": top["metadata"]} if "metadata" in top else {}
     item = record_of_fields(top, api_version=resource.api_version, kind=resource.kind)
     if not item.meta.name:
         raise msgspec.ValidationError("the object has no metadata.name")

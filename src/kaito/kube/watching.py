@@ -181,10 +181,12 @@ class _Decoder:
             return _unreadable(str(error))
 
     def _object(self, top: dict[str, msgspec.Raw]) -> Record:
-        if self._metadata_only and top.get("kind") == _PARTIAL:
-            # What it is, is what was asked for.
-            del top["kind"]
-            top.pop("apiVersion", None)
+        if self._metadata_only:
+            if top.get("kind") == _PARTIAL:
+                # What it is, is what was asked for.
+                top.pop("apiVersion", None)
+                del top["kind"]
+            top = {name: raw for name, raw in top.items() if name in _HEAD}
         found = record_of_fields(top, api_version=self._api_version, kind=self._kind)
         if found.kind != self._kind or found.api_version != self._api_version:
             got, wanted = f"{found.api_version} {found.kind}", f"{self._api_version} {self._kind}"
@@ -194,6 +196,7 @@ class _Decoder:
         return found
 
 
+_HEAD = frozenset({"apiVersion", "kind", "metadata"})
 _PARTIAL = msgspec.Raw(b'"PartialObjectMetadata"')
 
 
