@@ -14,6 +14,7 @@ from typing import final
 import structlog
 
 from kaito.framework.attempt import Attempt
+from kaito.framework.cache import CacheSyncTimeout
 from kaito.framework.fairness import Item
 from kaito.framework.metrics import Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
@@ -28,10 +29,6 @@ log = structlog.get_logger(__name__)
 
 def _namespace(key: ObjectKey) -> Hashable:
     return key.namespace
-
-
-class SyncTimeout(Exception):
-    """A controller's sources did not deliver what was there at the start in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +127,8 @@ class Controller:
     async def run(self) -> None:
         """Reconcile until `stop`, then finish the runs in progress.
 
-        Raises SyncTimeout, and Fenced when a run met the shut fence; cancelling it cancels them.
+        Raises CacheSyncTimeout, and Fenced when a run met the shut fence. Cancelling it cancels
+        the runs.
         """
         environment, attempt = self._environment, self._attempt
         if environment is None or attempt is None:
@@ -176,10 +174,9 @@ class Controller:
                     await feed.subscription.wait()
         except TimeoutError:
             late = [feed for feed in feeds if not feed.subscription.synced]
-            kinds = [f"{f.resource.group_kind} ({f.informer.problem or 'late'})" for f in late]
-            raise SyncTimeout(
-                f"controller {self.name}: not complete after {self.options.sync_timeout:g} seconds:"
-                f" {', '.join(sorted(kinds))}"
+            problems = {feed.resource.group_resource: feed.informer.problem for feed in late}
+            raise CacheSyncTimeout(
+                {kind: problem or "no answer yet" for kind, problem in sorted(problems.items())}
             ) from None
 
     # ---- running

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import final
 
+from kaito.kube.retrying import HasHost
 from kaito.kube.transport import Request, Response, Stream, Transport
 
 
@@ -56,6 +57,7 @@ class FencedTransport:
     def __init__(self, inner: Transport, fence: Fence) -> None:
         self._inner = inner
         self._fence = fence
+        self.host = inner.host if isinstance(inner, HasHost) else ""
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Response:
         if request.method not in _READS:

@@ -29,6 +29,9 @@ RECONCILE_BUCKETS = (
 """controller-runtime's, 5 ms to a minute."""
 # fmt: on
 
+REQUEST_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""client-go's."""
+
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -45,6 +48,15 @@ class ControllerMetrics:
     seconds: Buckets
     active: Gauge
     blocked: Counter
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderMetrics:
+    """The metrics of one lease, labels bound."""
+
+    master: Gauge
+    slowpath: Counter
 
 
 @final
@@ -119,6 +131,18 @@ class Metrics:
             " used to identify the lease.",
             ("name",),
         )
+        self._requests = counter(
+            "rest_client_requests_total",
+            "Number of HTTP requests, partitioned by status code, method, and host.",
+            ("code", "method", "host"),
+        )
+        self._request_seconds = Histogram(
+            "rest_client_request_duration_seconds",
+            "Request latency in seconds. Broken down by verb, and host.",
+            ("verb", "host"),
+            buckets=REQUEST_BUCKETS,
+            registry=registry,
+        )
         self._events = counter(
             "event_recorder_dropped_total",
             "Events that were not written, by reason: full, spam, refused or failed",
@@ -143,9 +167,14 @@ class Metrics:
         """Export a queue; its name is also its controller's."""
         self._queues.add(queue)
 
-    def leader(self, name: str) -> tuple[Gauge, Counter]:
-        """(master status, slow path) of one lease."""
-        return self._leader.labels(name), self._slowpath.labels(name)
+    def leader(self, name: str) -> LeaderMetrics:
+        """Bind one lease's metrics."""
+        return LeaderMetrics(master=self._leader.labels(name), slowpath=self._slowpath.labels(name))
+
+    def request_done(self, code: str, method: str, host: str, seconds: float) -> None:
+        """One attempt of a request: what `kaito.kube.client` reports."""
+        self._requests.labels(code, method, host).inc()
+        self._request_seconds.labels(method, host).observe(seconds)
 
     def event_dropped(self, reason: str) -> None:
         self._events.labels(reason).inc()

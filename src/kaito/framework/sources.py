@@ -52,7 +52,10 @@ class Informer(Protocol):
 class Informers(Protocol):
     """The part of a cache that sources need."""
 
-    def informer(self, resource: Resource, **options: Any) -> Informer: ...
+    @property
+    def informer(self) -> Callable[..., Informer]:
+        """Called with a resource and keyword options; the same ones give the same informer."""
+        ...
 
 
 @final

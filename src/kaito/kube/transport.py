@@ -15,16 +15,13 @@ Query = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request. Header names are lower case. `query` keeps order and repetition.
-
-    Headers and body are left out when it is printed: they may hold secrets.
-    """
+    """One HTTP request. Header names are lower case. `query` keeps order and repetition."""
 
     method: str
     path: str
     query: Query = ()
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     @property
     def target(self) -> str:
@@ -40,8 +37,8 @@ class Response:
     """A complete response. Header names are lower case."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,346 @@
+"""Lifetimes: what starts when, what ends when, and what is reported."""
+
+import asyncio
+
+import pytest
+
+from kaito.framework.controller import Controller, ControllerOptions
+from kaito.framework.fence import Fenced
+from kaito.framework.manager import StopOverdue
+from kaito.framework.reconcile import Done
+from kaito.framework.sources import for_object
+from kaito.kube.objects import Resource
+from kaito.kube.resources import CONFIGMAPS, LEASES
+from tests.framework.bench import Scripted
+from tests.framework.world import LEASE, World, configmap, controller, key, running
+
+
+def leaves(error):
+    """The errors inside nested groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
+
+
+async def test_objects_of_the_server_reach_the_reconciler():
+    """What exists, what appears and what goes: one reconcile each, with the cache up to date."""
+    world, seen = World(), []
+    manager = world.manager()
+
+    class Look:
+        async def reconcile(self, key):
+            record = manager.cache.store(CONFIGMAPS).get(key)
+            seen.append((key.name, None if record is None else record.get("data", "a")))
+            return Done()
+
+    await world.client.create(CONFIGMAPS, configmap("old", a="1"))
+    manager.add(controller(Look()))
+    async with running(manager):
+        await world.clock.sleep(1)
+        await world.client.create(CONFIGMAPS, configmap("new", a="2"))
+        await world.clock.sleep(1)
+        await world.client.delete(CONFIGMAPS, key("old"))
+        await world.clock.sleep(1)
+
+    assert [entry for entry in seen if entry[0] in ("old", "new")] == [
+        ("old", "1"),
+        ("new", "2"),
+        ("old", None),
+    ]
+
+
+async def test_s55_two_controllers_of_one_name_are_refused():
+    """Their metrics and log lines could not be told apart."""
+    manager = World().manager()
+    manager.add(controller(Scripted(), name="a"))
+
+    with pytest.raises(ValueError, match="a controller named a exists already"):
+        manager.add(controller(Scripted(), name="a"))
+
+
+async def test_s70_lives_are_nested_and_end_in_reverse():
+    """On the stop: controllers finish, leader runnables, the lease, other runnables, caches."""
+    world, order = World(), []
+    manager = world.manager(leader=LEASE, identity="one")
+
+    def runnable(name):
+        async def run():
+            order.append(f"{name} starts")
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                order.append(f"{name} ends")
+
+        return run
+
+    class Slow:
+        async def reconcile(self, key):
+            order.append("reconcile starts")
+            await world.clock.sleep(3)
+            assert manager.fence.open
+            assert manager.cache.store(CONFIGMAPS).get(key) is not None
+            order.append("reconcile ends")
+            return Done()
+
+    manager.add(controller(Slow()))
+    manager.add_runnable("leader", runnable("leader runnable"))
+    manager.add_runnable("everyone", runnable("other runnable"), leader=False)
+    run_caches = manager.cache.run
+
+    async def caches():
+        order.append("caches start")
+        try:
+            await run_caches()
+        finally:
+            order.append("caches end")
+
+    manager.cache.run = caches
+    await world.client.create(CONFIGMAPS, configmap("a"))
+    async with running(manager):
+        await world.clock.sleep(2)
+
+    assert order == [
+        "caches start",
+        "other runnable starts",
+        "leader runnable starts",
+        "reconcile starts",
+        "reconcile ends",
+        "leader runnable ends",
+        "other runnable ends",
+        "caches end",
+    ]
+    assert not manager.fence.open
+
+
+async def hang_after(world, seconds, key):
+    await world.clock.sleep(seconds)
+    return Done()
+
+
+@pytest.mark.parametrize(
+    ("grace", "ends_at", "overdue"),
+    [(0, 1, False), (5, 6, True), (-1, 101, False), (200, 101, False)],
+)
+async def test_s71_the_grace_period_bounds_what_runs_in_progress_may_take(grace, ends_at, overdue):
+    """Zero: cancelled at once. Positive: cancelled then, and reported. Negative: as they like."""
+    world = World()
+    manager = world.manager(grace_seconds=grace)
+    manager.add(controller(Scripted(lambda key: hang_after(world, 100, key)), concurrency=1))
+    await world.configmaps("a")
+
+    async def run():
+        async with running(manager):
+            await world.clock.sleep(1)
+
+    if overdue:
+        with pytest.raises(ExceptionGroup) as raised:
+            await run()
+        (error,) = leaves(raised.value)
+        assert isinstance(error, StopOverdue)
+        assert "controller configmaps" in str(error)
+    else:
+        await run()
+    assert world.clock.monotonic() == pytest.approx(ends_at, abs=1.1)
+
+
+async def test_s72_errors_of_running_and_of_stopping_are_both_reported():
+    """One runnable breaks, another breaks while it is being ended: neither hides the other."""
+    world = World()
+    manager = world.manager()
+
+    async def breaks():
+        await world.clock.sleep(1)
+        raise RuntimeError("broke")
+
+    async def breaks_at_the_end():
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            raise OSError("broke while ending")
+
+    manager.add_runnable("one", breaks)
+    manager.add_runnable("two", breaks_at_the_end, leader=False)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await manager.run(asyncio.Event())
+
+    assert sorted(str(error) for error in leaves(raised.value)) == ["broke", "broke while ending"]
+
+
+async def test_s72_a_failing_start_ends_what_had_been_started():
+    """The kind of a controller cannot be listed: the manager ends and says which."""
+    world = World()
+    manager = world.manager()
+    missing = Resource("example.org", "v1", "widgets", "Widget")
+    options = ControllerOptions(sync_timeout=20)
+    manager.add(Controller("widgets", Scripted(), [for_object(missing)], options))
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await manager.run(asyncio.Event())
+
+    (error,) = leaves(raised.value)
+    assert list(error.problems) == ["widgets.example.org"]
+
+
+async def test_a_runnable_that_ends_by_itself_ends_nothing_else():
+    """Returning is not failing."""
+    world, reconciler = World(), Scripted()
+    manager = world.manager()
+
+    async def once():
+        pass
+
+    manager.add_runnable("once", once)
+    manager.add(controller(reconciler))
+    async with running(manager):
+        await world.clock.sleep(1)
+        await world.configmaps("a")
+        await world.clock.sleep(1)
+
+    assert "a" in reconciler.names
+
+
+async def test_nothing_is_added_to_a_manager_that_stops():
+    """A late controller would never be stopped."""
+    world = World()
+    manager = world.manager()
+    async with running(manager):
+        await world.clock.sleep(1)
+
+    with pytest.raises(RuntimeError, match="stopping"):
+        manager.add(controller(Scripted()))
+
+
+async def test_s67_a_standby_has_warm_caches_and_starts_within_a_second():
+    """The leader ends cleanly; the standby reconciles what it already knows within a second."""
+    world, reconciler = World(), Scripted()
+    first = world.manager(leader=LEASE, identity="one")
+    second = world.manager(leader=LEASE, identity="two", seed=3)
+    second.add(controller(reconciler))
+    await world.configmaps("a")
+
+    async with running(first) as (stop_first,):
+        await world.clock.sleep(1)
+        async with running(second):
+            await world.clock.sleep(60)
+            assert second.cache.store(CONFIGMAPS).get(key("a")) is not None
+            assert reconciler.runs == []
+            with pytest.raises(Fenced):
+                second.fence.check()
+            lists = [info for info in world.requests if info.resource == "configmaps"]
+
+            stop_first.set()
+            await world.clock.sleep(1)
+
+            assert "a" in reconciler.names
+            assert lists == [info for info in world.requests if info.resource == "configmaps"]
+
+
+async def test_s68_stopping_a_standby_starts_nothing():
+    """A replica that is stopped while it waits for the lease runs none of the leader's work."""
+    world, reconciler, ran = World(), Scripted(), []
+    leader = world.manager(leader=LEASE, identity="one")
+    standby = world.manager(leader=LEASE, identity="two", seed=3)
+    standby.add(controller(reconciler))
+
+    async def work():
+        ran.append(True)
+
+    standby.add_runnable("work", work)
+    await world.configmaps("a")
+    async with running(leader):
+        await world.clock.sleep(1)
+        async with running(standby):
+            await world.clock.sleep(5)
+
+    assert (reconciler.runs, ran) == ([], [])
+
+
+async def test_s68_stopping_everybody_at_once_starts_nothing():
+    """The lease is released in the very moment in which the standby is stopped."""
+    world, reconciler = World(), Scripted()
+    leader = world.manager(leader=LEASE, identity="one")
+    standby = world.manager(leader=LEASE, identity="two", seed=3)
+    standby.add(controller(reconciler))
+    await world.configmaps("a")
+
+    async with running(leader) as (stop,):
+        await world.clock.sleep(1)
+        async with running(standby):
+            await world.clock.sleep(5)
+            stop.set()
+
+    assert reconciler.runs == []
+
+
+async def test_s69_a_crash_of_the_leaders_work_ends_its_leadership():
+    """A leader runnable raises: the process ends, and the lease is free for others at once."""
+    world = World()
+    leader = world.manager(leader=LEASE, identity="one")
+
+    async def crash():
+        await world.clock.sleep(3)
+        raise RuntimeError("crashed")
+
+    leader.add_runnable("crash", crash)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await leader.run(asyncio.Event())
+
+    lease = await world.client.get(LEASES, key("widgets"))
+    assert [str(error) for error in leaves(raised.value)] == ["crashed"]
+    assert lease.get("spec", "holderIdentity") == ""
+
+
+async def test_a_controller_that_needs_no_leader_runs_on_every_replica():
+    """`leader=False` in its options: it works on the standby too."""
+    world, everywhere, leading = World(), Scripted(), Scripted()
+    first = world.manager(leader=LEASE, identity="one")
+    second = world.manager(leader=LEASE, identity="two", seed=3)
+    second.add(controller(everywhere, name="everywhere", leader=False))
+    second.add(controller(leading, name="leading"))
+    await world.configmaps("a")
+
+    async with running(first):
+        await world.clock.sleep(1)
+        async with running(second):
+            await world.clock.sleep(5)
+
+    assert "a" in everywhere.names
+    assert leading.runs == []
+
+
+async def test_ready_only_after_the_caches_are_synced():
+    """The readiness check names the kinds that are missing, and passes when none is."""
+    world = World()
+    manager = world.manager()
+    manager.add(controller(Scripted()))
+    check = manager._probes["readyz"]["caches"]
+    assert check() == "configmaps: first list not complete"
+
+    async with running(manager):
+        await world.clock.sleep(1)
+        assert check() is None
+
+
+async def test_the_loop_lag_is_measured_when_asked_for():
+    """Every interval, one observation of how late a timer rang."""
+    world = World()
+    manager = world.manager(loop_lag_interval=0.5)
+    async with running(manager):
+        await world.clock.sleep(10.2)
+
+    assert manager.registry.get_sample_value("event_loop_lag_seconds_count") == 20
+    assert manager.registry.get_sample_value("event_loop_lag_seconds_sum") == pytest.approx(0)
+
+
+async def test_requests_are_counted_as_client_go_counts_them():
+    """rest_client_requests_total has code, method and host."""
+    world = World()
+    manager = world.manager()
+    manager.add(controller(Scripted()))
+    async with running(manager):
+        await manager.live.create(CONFIGMAPS, configmap("a"))
+
+    labels = {"code": "201", "method": "POST", "host": ""}
+    assert manager.registry.get_sample_value("rest_client_requests_total", labels) == 1
