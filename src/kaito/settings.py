@@ -63,8 +63,8 @@ class OperatorSettings:
     probe_address: str = ":8081"
     """`host:port`; "0" switches it off."""
     render: RenderOptions = RenderOptions()  # noqa: RUF009 - frozen
-    cloud_poll: float = 15.0
-    """Seconds between two looks at a cloud operation that is under way."""
+    cloud_speed: float = 1.0
+    """How fast the cloud's clock runs; only a simulated cloud's is not 1."""
     grace_seconds: float = 30.0
     """How long running reconciles may take to finish after SIGTERM."""
 

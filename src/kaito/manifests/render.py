@@ -35,7 +35,8 @@ def render(plan: Plan, identity: Identity, options: RenderOptions) -> Rendered:
     first = (*config, tuning.job(plan, plan.tuning, identity, options))
     if plan.tuning.server is None:
         return Rendered(first=first)
-    services = tuning.server_services(identity, load_balancer=plan.load_balancer)
+    blueprint = plan.tuning.server
+    services = tuning.server_services(blueprint, identity, load_balancer=plan.load_balancer)
     server = tuning.server(plan, plan.tuning, identity, options)
     return Rendered(first=first, served=(server, *services))
 

@@ -41,12 +41,13 @@ DATA = "data-volume"
 DATA_PATH = "/mnt/data"
 RESULTS = "results-volume"
 REGISTRY_AUTH = "docker-config"
+DATA_AUTH = "data-pull-secrets"
 ADAPTER = "adapter-volume"
-ADAPTER_PATH = "/mnt/adapter/tuned"
+ADAPTER_PATH = "/mnt/adapter"
+ADAPTER_FOLDER = f"{ADAPTER_PATH}/tuned"
+"""The server takes every folder of the volume that holds an adapter."""
 AUTH_DIR = "/root/.docker/config.d"
 
-FRONT_PORT = 5080
-"""Where the front of a served adapter listens; the engine keeps its own port."""
 RENDEZVOUS_PORT = 29500
 """The second port of a served tuning Workspace's Service, as its first release showed it."""
 
@@ -56,7 +57,7 @@ _SERVED = {"app.kubernetes.io/component": "adapter-server"}
 def job(plan: Plan, tuning: TuningPlan, identity: Identity, options: RenderOptions) -> Json:
     """The Job that trains and, where the output is an image, pushes."""
     trainer = _trainer(plan, tuning, identity, options)
-    before = [_weights(plan, options), *_data(tuning.input)]
+    before = [_weights(plan.blueprint, options), *_data(tuning.input)]
     pushed = bool(tuning.output.image)
     spec: Json = {
         "restartPolicy": "Never",
@@ -109,9 +110,11 @@ def _trainer(plan: Plan, tuning: TuningPlan, identity: Identity, options: Render
     return trainer
 
 
-def _weights(plan: Plan, options: RenderOptions) -> Json:
-    image = plan.blueprint.weights
-    reference = image.reference(options.registry) if image else plan.preset.model_id
+def _weights(blueprint: Blueprint, options: RenderOptions) -> Json:
+    """Brings the base model. Raises ValueError for a blueprint without an image of weights."""
+    if blueprint.weights is None:
+        raise ValueError(f"{blueprint.preset}: no image with the weights is known")
+    reference = blueprint.weights.reference(options.registry)
     return {
         "name": "model-weights-downloader",
         "image": ORAS_WEIGHTS_IMAGE,
@@ -133,18 +136,20 @@ def _data(source: DataSource) -> list[Json]:
             }
         ]
     if source.image:
-        return [_puller("data-puller", source.image, DATA, DATA_PATH, "data-pull-secrets")]
+        return [
+            _puller(source.image, "data-puller", pod.mount(DATA, DATA_PATH), DATA_PATH, DATA_AUTH)
+        ]
     return []
 
 
-def _puller(name: str, image: str, volume: str, path: str, secrets: str) -> Json:
-    values = [("AUTH_DIR", AUTH_DIR), ("IMAGE", image), ("TARGET_DIR", path)]
+def _puller(image: str, name: str, volume: Json, target: str, secrets: str) -> Json:
+    values = [("AUTH_DIR", AUTH_DIR), ("IMAGE", image), ("TARGET_DIR", target)]
     return {
         "name": name,
         "image": SKOPEO_IMAGE,
         "command": ["/bin/sh", "-c", pod.script("pull.sh")],
         "env": pod.env(values),
-        "volumeMounts": [pod.mount(volume, path), pod.mount(secrets, AUTH_DIR)],
+        "volumeMounts": [volume, pod.mount(secrets, AUTH_DIR)],
     }
 
 
@@ -176,9 +181,7 @@ def _volumes(plan: Plan, tuning: TuningPlan) -> list[Json]:
         pod.config_volume(tuning.config_map),
     ]
     if source.image:
-        volumes.append(
-            pod.pull_secrets_volume("data-pull-secrets", source.image_pull_secrets or ())
-        )
+        volumes.append(pod.pull_secrets_volume(DATA_AUTH, source.image_pull_secrets or ()))
     if output.image:
         items = [{"key": DOCKER_CONFIG_KEY, "path": "config.json"}]
         secret = {"secretName": output.image_push_secret, "items": items}
@@ -187,60 +190,40 @@ def _volumes(plan: Plan, tuning: TuningPlan) -> list[Json]:
 
 
 def server(plan: Plan, tuning: TuningPlan, identity: Identity, options: RenderOptions) -> Json:
-    """The StatefulSet that serves the tuned adapter, on the machine that is already paid for."""
+    """The StatefulSet that serves the tuned adapter, on the machine that is already paid for.
+
+    Raises ValueError for a plan that serves none.
+    """
     blueprint = tuning.server
     if blueprint is None:
         raise ValueError(f"{identity.name}: the tuned adapter is not to be served")
     engine = pod.engine_container(
-        "engine",
+        identity.name,
         blueprint,
         tuning.server_argv,
         plan.gpus_per_node,
         options,
         startup=blueprint.startup,
     )
-    engine["volumeMounts"].append(pod.mount(ADAPTER, ADAPTER_PATH))
+    secret = tuning.output.image_push_secret
+    volume = pod.mount(ADAPTER, ADAPTER_PATH)
+    puller = _puller(tuning.output.image, "adapter-puller", volume, ADAPTER_FOLDER, REGISTRY_AUTH)
     template: Json = {
         "affinity": pod.affinity(plan, identity),
         "tolerations": pod.tolerations(options),
-        "containers": [_front(blueprint, options), engine],
+        "initContainers": [_weights(blueprint, options), puller],
+        "containers": [engine],
         "volumes": [
             *pod.scratch_volumes(blueprint.mounts),
-            {"name": ADAPTER, **(tuning.output.volume_source or {"emptyDir": {}})},
+            pod.pull_secrets_volume(REGISTRY_AUTH, [secret]),
         ],
     }
-    if tuning.output.image:
-        template["initContainers"] = [
-            _puller("adapter-puller", tuning.output.image, ADAPTER, ADAPTER_PATH, REGISTRY_AUTH)
-        ]
-        secrets = [tuning.output.image_push_secret]
-        template["volumes"].append(pod.pull_secrets_volume(REGISTRY_AUTH, secrets))
     return stateful_set(identity, {**identity.labels, **_SERVED}, template)
 
 
-def _front(blueprint: Blueprint, options: RenderOptions) -> Json:
-    """Translates `/chat` and passes everything else on to the engine."""
-    values = [
-        ("ENGINE_PORT", str(blueprint.ports[0].number)),
-        ("MODEL_NAME", blueprint.served_model_name),
-        ("PORT", str(FRONT_PORT)),
-    ]
-    return {
-        "name": "front",
-        "image": blueprint.image.reference(options.registry),
-        "command": ["python3", "-c", pod.script("chat.py")],
-        "env": pod.env(values),
-        "ports": [{"containerPort": FRONT_PORT, "name": "http"}],
-        "readinessProbe": {
-            "httpGet": {"path": "/health", "port": FRONT_PORT},
-            "periodSeconds": 10,
-        },
-    }
-
-
-def server_services(identity: Identity, *, load_balancer: bool) -> list[Json]:
+def server_services(blueprint: Blueprint, identity: Identity, *, load_balancer: bool) -> list[Json]:
     """The tuned adapter's address, `80/TCP,29500/TCP`, and the headless Service."""
-    ports = [port("http", HTTP_PORT, FRONT_PORT)]
+    ports = [port("http", HTTP_PORT, blueprint.ports[0].number)]
     if not load_balancer:
         ports.append(port("rendezvous", RENDEZVOUS_PORT, RENDEZVOUS_PORT))
     address = first_pod_service(identity, ports, load_balancer=load_balancer)
