@@ -255,6 +255,11 @@ class Unreachable(CloudError):
 class Cloud(Protocol):
     """One cluster's machines. All methods raise `CloudError`; none waits for a machine."""
 
+    @property
+    def node_label(self) -> str:
+        """The label that the cloud puts on every Node; its value is the machine's name."""
+        ...
+
     async def launch(self, request: MachineRequest) -> Instance:
         """Start the machine unless one of that name exists.
 

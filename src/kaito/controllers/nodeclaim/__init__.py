@@ -1,1 +1,5 @@
-"""NodeClaim: from a claim to a machine that has joined, and back to none."""
+"""NodeClaims become machines: launched, registered, initialized, repaired, terminated.
+
+Belongs here: what Karpenter's lifecycle promises about a claim, and when to ask the cloud for what.
+May not come in: a concrete cloud, and what a machine is for.
+"""

@@ -26,6 +26,8 @@ OWNER_TAG: Final = "kaito-nodeclaim-uid"
 CREATED_TAG: Final = "kaito-nodeclaim-created"
 """Azure tag names may not contain `/`, so these are not written as Kubernetes labels are."""
 
+NODE_LABEL: Final = "kubernetes.azure.com/agentpool"
+"""On every node that AKS makes; the kubelet may not set it itself."""
 SIMULATED_BY: Final = "kaito-embedded"
 """`systemData.createdBy` of a pool that exists in the embedded cluster only."""
 

@@ -144,6 +144,10 @@ class AzureCloud:
         """Release connections."""
         await self._client.close()
 
+    @property
+    def node_label(self) -> str:
+        return agentpools.NODE_LABEL
+
     async def _pages(self) -> list[Instance]:
         """All pages; an error in one is an error of the whole."""
         pools = self._client.agent_pools.list(*self._where, headers=self._headers())

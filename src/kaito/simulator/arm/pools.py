@@ -15,6 +15,7 @@ from typing import Any, Final, final
 
 from kaito.kube.clock import Clock, rfc3339
 from kaito.kube.objects import Json
+from kaito.planning.skus import find_sku
 from kaito.provisioner.cloud import Taint
 from kaito.simulator.arm import answers
 from kaito.simulator.arm.answers import ArmError, Refused
@@ -32,8 +33,9 @@ IMAGE_VERSION: Final = {
 }
 
 
-def _no_gpus(_vm_size: str) -> int:
-    return 0
+def _gpus(vm_size: str) -> int:
+    sku = find_sku(vm_size)
+    return sku.gpus if sku else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ class ArmOptions:
     """True: the quota is checked by the compute provider after the pool was accepted."""
     bare_not_found: bool = True
     """Whether an absent pool is told in AKS' own dialect or in ARM's."""
-    gpus: Callable[[str], int] = _no_gpus
+    gpus: Callable[[str], int] = _gpus
     """GPUs of a VM size, for the meter."""
 
 

@@ -1,0 +1,68 @@
+"""When to ask the cloud again about one claim. Memory that may be lost: it only saves requests.
+
+Everything that must survive a crash is in the API server and in the cloud; a restarted operator
+asks once more than it had to.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+from kaito.kube.clock import Clock
+
+
+@dataclass(slots=True)
+class _Entry:
+    not_before: float = 0.0
+    refusals: int = 0
+    creating_since: float | None = None
+    told_at: float | None = None
+
+
+@final
+class Pace:
+    """By the claim's uid."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+
+    def remaining(self, uid: str) -> float:
+        """Seconds until the cloud may be asked again; 0 when it may."""
+        entry = self._entries.get(uid)
+        return max(0.0, entry.not_before - self._clock.monotonic()) if entry else 0.0
+
+    def wait(self, uid: str, seconds: float) -> float:
+        """Do not ask for so long. Returns the seconds."""
+        self._entry(uid).not_before = self._clock.monotonic() + seconds
+        return seconds
+
+    def refused(self, uid: str) -> int:
+        """Count a refusal; the number of those before it."""
+        entry = self._entry(uid)
+        entry.refusals += 1
+        entry.creating_since = None
+        return entry.refusals - 1
+
+    def creating(self, uid: str) -> float:
+        """Seconds since it was first seen to be under way."""
+        entry, now = self._entry(uid), self._clock.monotonic()
+        if entry.creating_since is None:
+            entry.creating_since = now
+        return now - entry.creating_since
+
+    def told(self, uid: str) -> None:
+        """The status was written."""
+        self._entry(uid).told_at = self._clock.monotonic()
+
+    def silent_for(self, uid: str) -> float:
+        """Seconds since the status was written last, as far as is known."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.told_at is None:
+            return float("inf")
+        return self._clock.monotonic() - entry.told_at
+
+    def forget(self, uid: str) -> None:
+        self._entries.pop(uid, None)
+
+    def _entry(self, uid: str) -> _Entry:
+        return self._entries.setdefault(uid, _Entry())
