@@ -16,6 +16,7 @@ class _Entry:
     refusals: int = 0
     creating_since: float | None = None
     told_at: float | None = None
+    news: str = ""
 
 
 @final
@@ -60,6 +61,12 @@ class Pace:
         if entry is None or entry.told_at is None:
             return float("inf")
         return self._clock.monotonic() - entry.told_at
+
+    def is_news(self, uid: str, message: str) -> bool:
+        """Whether this differs from what was asked about last."""
+        entry = self._entry(uid)
+        before, entry.news = entry.news, message
+        return before != message
 
     def forget(self, uid: str) -> None:
         self._entries.pop(uid, None)

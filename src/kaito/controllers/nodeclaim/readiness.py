@@ -1,7 +1,8 @@
 """Launched, Registered, Initialized, Ready: what is true of a claim. Pure.
 
-Names, reasons and order are Karpenter's, because KAITO and people compare them. A condition that
-was True stays True, as there: what happens to a Node later is told by the Node.
+Names, reasons and order are Karpenter's, because KAITO and people compare them. As there, a Node
+that was ready once and is not now changes nothing here: that is told by the Node. Unlike there, a
+claim whose Node is gone says so, until one joins again.
 """
 
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def launched_unknown(seen: Observed, reason: str, message: str) -> Condition:
 
 def _registered(seen: Observed, launched: Condition) -> Condition:
     kind = words.Condition.REGISTERED
-    if seen.is_true(kind):
+    if seen.is_true(kind) and seen.nodes:
         return _true(seen, kind)
     if launched.status != "True":
         return _condition(seen, kind, "Unknown", Reason.AWAITING, "waiting for the machine")
@@ -94,10 +95,10 @@ def _registered(seen: Observed, launched: Condition) -> Condition:
 
 def _initialized(seen: Observed, registered: Condition) -> Condition:
     kind = words.Condition.INITIALIZED
-    if seen.is_true(kind):
-        return _true(seen, kind)
     if registered.status != "True":
         return _condition(seen, kind, "Unknown", Reason.AWAITING, "waiting for registration")
+    if seen.is_true(kind):
+        return _true(seen, kind)
     node = seen.node
     if node is None:
         return _condition(
