@@ -305,6 +305,15 @@ async def test_an_answer_that_is_no_object_is_one_of_our_errors():
         await client(Scripted([answer])).list(PODS)
 
 
+async def test_an_unreadable_object_is_not_quoted():
+    """It may be a Secret."""
+    answer = ok({"data": {"k": "czNj"}, "metadata": 5})
+
+    with pytest.raises(UnreadableAnswer, match="object") as caught:
+        await client(Scripted([answer])).get(PODS, KEY)
+    assert "czNj" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a%2fb"])
 async def test_a_name_cannot_leave_its_place_in_the_path(name):
     """An empty name would address the whole collection, a slash another object."""

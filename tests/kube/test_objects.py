@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from kaito.kube.objects import ObjectKey, record, record_of, record_of_fields
+from kaito.kube.transport import Request, Response
 
 POD = {
     "apiVersion": "v1",
@@ -82,3 +83,13 @@ def test_missing_heads_are_empty_or_given():
 
     top = msgspec.json.decode(b'{"x": 1}', type=dict[str, msgspec.Raw])
     assert record_of_fields(top, api_version="v1", kind="Pod").kind == "Pod"
+
+
+def test_nothing_secret_is_printed():
+    """A record in a log or a traceback says which object it is; a request, where it goes."""
+    secret = {"kind": "Secret", "metadata": {"name": "a", "namespace": "b"}, "data": {"k": "czNj"}}
+    request = Request(method="POST", path="/x", headers={"authorization": "czNj"}, body=b"czNj")
+
+    assert repr(record_of(secret)) == "<Secret b/a @>"
+    assert "czNj" not in repr(request)
+    assert "czNj" not in repr(Response(status=200, body=b"czNj"))

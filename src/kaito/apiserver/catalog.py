@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kaito.apiserver import names, services, strategies
+from kaito.apiserver import crds, names, services, strategies
 from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Kind, ScalePaths, Strategy
 from kaito.apiserver.policies import refuse_unserved
 from kaito.kube import resources
@@ -122,6 +122,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         strategy=Strategy(
             name=names.dns_label,
             prepare=(strategies.namespace,),
+            terminate=strategies.namespace_ends,
             fields={"status.phase": _text("status", "phase")},
             returns_deleted=True,
         ),
@@ -260,7 +261,13 @@ KINDS: Final[tuple[Kind, ...]] = (
         "crds",
         sub=("status",),
         categories=("api-extensions",),
-        strategy=_COUNTED,
+        strategy=Strategy(
+            prepare=(crds.prepare,),
+            terminate=crds.terminate,
+            generation=True,
+            deletion_counts=False,
+            returns_deleted=True,
+        ),
     ),
     _kind(resources.PODDISRUPTIONBUDGETS, "pdb", sub=("status",), strategy=_COUNTED),
     _kind(resources.PRIORITYCLASSES, "pc", strategy=_COUNTED),

@@ -5,7 +5,7 @@ from typing import Final
 
 from kaito.apiserver import writing
 from kaito.apiserver.core import Call, encode, loaded, unloaded
-from kaito.apiserver.kinds import Kind
+from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.options import DeleteOptions, WriteOptions, delete_options
 from kaito.apiserver.representing import JSON_HEADERS
 from kaito.apiserver.selecting import selection
@@ -81,15 +81,18 @@ def _mark(call: Call, obj: Json, options: DeleteOptions) -> None:
     if not meta.get("deletionTimestamp"):
         meta["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace))
         meta["deletionGracePeriodSeconds"] = grace
-        if meta.get("generation"):
+        if meta.get("generation") and kind.strategy.deletion_counts:
             meta["generation"] += 1
     elif grace < meta.get("deletionGracePeriodSeconds", 0):
         # A second deletion may only shorten the wait.
         shorter = meta["deletionGracePeriodSeconds"] - grace
         meta["deletionTimestamp"] = _earlier(meta["deletionTimestamp"], shorter)
         meta["deletionGracePeriodSeconds"] = grace
-    if kind.resource == NAMESPACES:
-        obj.setdefault("status", {})["phase"] = "Terminating"
+    if kind.strategy.terminate is not None:
+        core = call.core
+        kind.strategy.terminate(
+            Draft(obj=obj, old=obj, storage=core.storage, random=core.random, warn=call.warn)
+        )
 
 
 def _earlier(timestamp: str, seconds: int) -> str:

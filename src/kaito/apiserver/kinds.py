@@ -67,6 +67,10 @@ class Strategy:
     """Run on every create and on every update but those of subresources, after defaulting."""
     generation: bool = False
     """`metadata.generation` counts the changes of everything but metadata and status."""
+    terminate: Hook | None = None
+    """Run when an object is marked as being deleted."""
+    deletion_counts: bool = True
+    """Marking for deletion is a new generation."""
     name: Callable[[str], str | None] = dns_subdomain
     """Why a name may not be given, or None."""
     fields: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
@@ -116,6 +120,8 @@ class Kind:
     conversion: Conversion | None = None
     custom: bool = False
     scale: "ScalePaths | None" = None
+    deprecation: str = ""
+    """What every request for this version is warned with."""
     head: bytes = field(default=b"", init=False)
     """The first bytes of every object of this kind."""
 

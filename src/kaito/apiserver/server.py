@@ -9,6 +9,7 @@ from typing import Final, final
 from kaito.apiserver import (
     bootstrap,
     catalog,
+    crds,
     deleting,
     discovery,
     patching,
@@ -24,12 +25,12 @@ from kaito.apiserver.connectors import Kubelet, ServiceProxy
 from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.negotiation import accepted
-from kaito.apiserver.options import body_object, delete_options, write_options
+from kaito.apiserver.options import DeleteOptions, body_object, delete_options, write_options
 from kaito.apiserver.representing import JSON_HEADERS, respond
 from kaito.apiserver.routing import Target, target_of
 from kaito.apiserver.schemas import Schemas
 from kaito.apiserver.status import Refused, method_not_allowed, no_such_path, no_such_resource
-from kaito.apiserver.storage import Storage, Window
+from kaito.apiserver.storage import Storage, Stored, Window
 from kaito.apiserver.tokens import Tokens
 from kaito.kube.clock import Clock
 from kaito.kube.resources import NAMESPACES
@@ -92,6 +93,25 @@ class ApiServer:
         self.on_request: Callable[[RequestInfo], None] | None = None
         """Called once for every request, when its answer begins."""
         bootstrap.fill(self.core)
+        self._custom = crds.CustomKinds(self.core, self._delete_object)
+
+    def _delete_object(self, kind: Kind, stored: Stored) -> None:
+        """A DELETE by the server itself."""
+        namespace, name = stored.key
+        path = kind.resource.path(namespace, name)
+        target = Target(
+            verb="delete",
+            path=path,
+            is_resource=True,
+            group=kind.resource.group,
+            version=kind.resource.version,
+            namespace=namespace,
+            plural=kind.resource.plural,
+            name=name,
+        )
+        request = Request(method="DELETE", path=path)
+        call = Call(core=self.core, user=ADMIN, request=request, target=target, kind=kind)
+        deleting.remove(call, stored, DeleteOptions(propagation="Background"))
 
     async def handle(self, request: Request, user: User) -> Response | Stream:
         """Answer one request of an authenticated user. Errors are answers too."""
@@ -113,6 +133,8 @@ class ApiServer:
             return discovery.answer(self.core, request)
         kind = self._kind(target)
         call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
+        if kind.deprecation:
+            call.warn(kind.deprecation)
         if target.subresource and target.subresource != "status":
             answer = await self._subresource(call)
         elif kind.resource.plural in reviews.QUESTIONS:

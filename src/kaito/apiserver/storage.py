@@ -9,7 +9,7 @@ change and a slow one cannot make the server hold memory for it.
 import bisect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final, Literal, final
 from uuid import UUID
@@ -35,6 +35,8 @@ class Stored:
     uid: str
     version: int
     labels: Mapping[str, str]
+    deleting: bool
+    """Marked for deletion."""
     tail: bytes
 
     def json(self) -> Json:
@@ -102,6 +104,12 @@ class Bucket:
             bisect.insort(self._order, path)
         self.objects[path] = stored
         return old
+
+    def refresh(self, stored: Stored, obj: Json) -> None:
+        """Show an object anew, at the same version: its schema changed, not the object."""
+        tail = _encode(obj)
+        if tail != stored.tail:
+            self.objects[path_of(stored.key)] = replace(stored, tail=tail)
 
     def drop(self, key: ObjectKey) -> None:
         path = path_of(key)
@@ -203,6 +211,7 @@ class Storage:
             uid=metadata["uid"],
             version=self.revision,
             labels=metadata.get("labels") or _EMPTY,
+            deleting=bool(metadata.get("deletionTimestamp")),
             tail=_encode(obj),
         )
 

@@ -24,6 +24,11 @@ def namespace(draft: Draft) -> None:
         obj["spec"] = draft.old.get("spec", {})
 
 
+def namespace_ends(draft: Draft) -> None:
+    """The phase of a namespace that is being deleted."""
+    draft.obj.setdefault("status", {})["phase"] = "Terminating"
+
+
 def node(draft: Draft) -> None:
     """A new Node is tainted until somebody sees that it is ready."""
     if draft.old is not None:

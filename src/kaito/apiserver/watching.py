@@ -6,7 +6,7 @@ bookmarks and for its end; closing the stream ends it at once.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
 
@@ -279,7 +279,7 @@ def _at_version(stored: Stored, version: int) -> Stored:
     """The same content, shown with the version of the change that made it leave."""
     obj = stored.json()
     obj["metadata"]["resourceVersion"] = str(version)
-    return Stored(stored.key, stored.uid, version, stored.labels, encode(obj))
+    return replace(stored, version=version, tail=encode(obj))
 
 
 def _too_old(asked: int, bucket: Bucket) -> Refused:

@@ -28,7 +28,7 @@ from kaito.apiserver.status import (
 )
 from kaito.apiserver.storage import Stored
 from kaito.kube.objects import Json, ObjectKey
-from kaito.kube.resources import NAMESPACES
+from kaito.kube.resources import CRDS, NAMESPACES
 
 _BODIES: Final = ("application/json", "application/yaml")
 _NAME_TRIES: Final = 8
@@ -121,6 +121,8 @@ def create(call: Call, obj: Json, options: WriteOptions) -> Written:
     """Make a new object. Raises `Refused`: AlreadyExists, Invalid, NotFound (namespace) ..."""
     kind = call.kind
     metadata.check_namespace(kind, obj, call.target.namespace)
+    if kind.custom:
+        _check_definition(call, obj)
     generated = not metadata.meta(obj).get("name")
     metadata.fill_new(call.core, kind, obj)
     if kind.has_status and not kind.strategy.keeps_status:
@@ -132,6 +134,15 @@ def create(call: Call, obj: Json, options: WriteOptions) -> Written:
     _check_free(call, obj, generated=generated)
     track(call, None, obj, options)
     return Written(_commit(call, obj, options), created=True)
+
+
+def _check_definition(call: Call, obj: Json) -> None:
+    """Nothing is created of a kind that is going."""
+    bucket = call.core.storage.bucket(CRDS.group_resource)
+    stored = bucket.objects.get(call.kind.resource.group_resource)
+    if stored is not None and stored.deleting:
+        why = "create not allowed while custom resource definition is terminating"
+        raise forbidden(call.kind.resource, obj["metadata"].get("name") or "", why)
 
 
 def _complete(call: Call, obj: Json, old: Json | None) -> None:
@@ -169,7 +180,7 @@ def check_namespace_exists(call: Call, obj: Json) -> None:
     found = call.core.storage.bucket("namespaces").get(ObjectKey("", name))
     if found is None:
         raise not_found(NAMESPACES, name)
-    if b'"deletionTimestamp"' in found.tail and found.json()["metadata"].get("deletionTimestamp"):
+    if found.deleting:
         why = f"unable to create new content in namespace {name} because it is being terminated"
         refused = forbidden(call.kind.resource, obj["metadata"].get("name") or "", why)
         if refused.details is not None:
@@ -191,8 +202,7 @@ def _check_free(call: Call, obj: Json, *, generated: bool) -> None:
         if found is None:
             return
         if not generated:
-            deleting = bool(found.json()["metadata"].get("deletionTimestamp"))
-            raise already_exists(call.kind.resource, meta["name"], deleting=deleting)
+            raise already_exists(call.kind.resource, meta["name"], deleting=found.deleting)
         meta["name"] = names.generate(meta["generateName"], call.core.random)
     raise already_exists(call.kind.resource, meta["name"])
 
@@ -212,9 +222,25 @@ def _commit(call: Call, obj: Json, options: WriteOptions) -> Json:
         if not obj["metadata"].get("resourceVersion"):
             obj["metadata"].pop("resourceVersion", None)
         return obj
+    _store_version(call, obj)
     head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
     stored = call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
     return loaded(call.kind, stored.json()) if call.kind.conversion is not None else {**head, **obj}
+
+
+def _store_version(call: Call, obj: Json) -> None:
+    """A custom object follows its storage version's schema too: reads would default by it."""
+    kind = call.kind
+    if not kind.custom or kind.resource == kind.stored:
+        return
+    stored = kind.stored
+    schema = call.core.schemas.lookup(stored.group, stored.version, stored.kind)
+    if schema is not None:
+        head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
+        obj["apiVersion"] = stored.api_version
+        call.core.schemas.decode(schema, obj)
+        call.core.schemas.default(schema, obj)
+        obj |= head
 
 
 def current(call: Call, key: ObjectKey) -> Stored:

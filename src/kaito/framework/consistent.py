@@ -23,6 +23,7 @@ from kaito.framework.index import Key
 from kaito.framework.informer import Count, Informer
 from kaito.framework.needs import Ledger, Reached, Vanished
 from kaito.framework.reconcile import current_key
+from kaito.framework.rewrites import Rewrites
 from kaito.framework.store import Store
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock
@@ -77,6 +78,8 @@ class ConsistentClient:
         """`metrics(what, resource)` is told of `live_get` and `consistent_list`."""
         self.live = client
         self.cache = cache
+        self.rewrites = Rewrites()
+        """For `kaito.framework.applying`."""
         self._fence = fence
         self._clock = clock
         self._metrics = metrics
@@ -94,6 +97,14 @@ class ConsistentClient:
         self._count("live_get", resource)
         try:
             return await self.live.get(resource, key)
+        except NotFound:
+            return None
+
+    async def get_live_json(self, resource: Resource, key: ObjectKey) -> Json | None:
+        """The same with everything, managedFields included, as the caller's own dict."""
+        self._count("live_get", resource)
+        try:
+            return await self.live.get_json(resource, key)
         except NotFound:
             return None
 
@@ -206,14 +217,17 @@ class ConsistentClient:
         field_manager: str = "",
         subresource: str = "",
     ) -> Record:
-        """RFC 6902, guarded as `merge_patch` is, by `test` operations put in front."""
-        guards = {
-            "/metadata/uid": uid or self._known_uid(resource, key),
-            "/metadata/resourceVersion": resource_version,
-        }
-        guarded: list[Json] = [
-            {"op": "test", "path": path, "value": value} for path, value in guards.items() if value
-        ]
+        """RFC 6902, guarded as `merge_patch` is.
+
+        Raises Invalid when the live object has another uid, Conflict for another resourceVersion.
+        """
+        guarded: list[Json] = []
+        if uid := uid or self._known_uid(resource, key):
+            guarded.append({"op": "test", "path": "/metadata/uid", "value": uid})
+        if resource_version:
+            # A replaced version is a precondition; a tested one would be refused as Invalid.
+            path = "/metadata/resourceVersion"
+            guarded.append({"op": "replace", "path": path, "value": resource_version})
         guarded.extend(patch)
         return await self._write(
             resource,

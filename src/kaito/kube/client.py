@@ -390,8 +390,10 @@ def _typed(resource: Resource, obj: Json) -> Json:
 
 
 def _unreadable(response: Response, error: Exception) -> UnreadableAnswer:
-    start = response.body[:80].decode("utf-8", "replace")
-    return UnreadableAnswer(f"the server's answer is no Kubernetes object: {error}: {start!r}")
+    """Quotes a page of a proxy, but no object: that may be a Secret."""
+    start = response.body[:80].decode("utf-8", "replace").lstrip()
+    quoted = "" if start.startswith(("{", "[")) else f": {start!r}"
+    return UnreadableAnswer(f"the server's answer is no Kubernetes object: {error}{quoted}")
 
 
 def _record_list(response: Response, resource: Resource, *, metadata_only: bool) -> RecordList:

@@ -137,6 +137,10 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fields: dict[str, bytes]
     """Every top-level field except apiVersion, kind and metadata, as JSON text. Do not write."""
 
+    def __repr__(self) -> str:
+        """Which object and which version; never its content, which may be secret."""
+        return f"<{self.kind} {self.key} @{self.meta.resource_version}>"
+
     @property
     def key(self) -> ObjectKey:
         return self.meta.key

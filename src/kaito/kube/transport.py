@@ -15,13 +15,16 @@ Query = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request. Header names are lower case. `query` keeps order and repetition."""
+    """One HTTP request. Header names are lower case. `query` keeps order and repetition.
+
+    Headers and body are left out when it is printed: they may hold secrets.
+    """
 
     method: str
     path: str
     query: Query = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def target(self) -> str:
@@ -37,8 +40,8 @@ class Response:
     """A complete response. Header names are lower case."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
