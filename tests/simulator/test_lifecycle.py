@@ -2,11 +2,12 @@
 
 import itertools
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from kaito.kube.clock import LoopClock
+from kaito.kube.clock import LoopClock, rfc3339
 from kaito.kube.objects import Json
 from kaito.simulator.engine import Engine
 from kaito.simulator.images import Registries
@@ -62,7 +63,7 @@ class Kubelet:
 
     @property
     def status(self) -> Json:
-        return status_of(self.play, self.now)
+        return status_of(self.play, self.now, _stamp)
 
     def state(self, name: str = "main") -> Json:
         every = self.status["containerStatuses"] + self.status.get("initContainerStatuses", [])
@@ -75,6 +76,10 @@ class Kubelet:
     def condition(self, name: str) -> Json:
         found: Json = next(c for c in self.status["conditions"] if c["type"] == name)
         return found
+
+
+def _stamp(seconds: float) -> str:
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _ready(play: Play) -> bool:

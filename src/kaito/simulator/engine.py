@@ -55,6 +55,7 @@ class Engine:
         self.options = options or EngineOptions()
         self._counters: dict[Process, Counters] = {}
         self._sick: dict[str, int] = {}
+        self._began: dict[Process, float] = {}
 
     # ---- what the kubelet asks
 
@@ -105,11 +106,18 @@ class Engine:
             )
         )
 
+    def began(self, uid: str, container: str, restarts: int, at: float) -> None:
+        """When a process started (epoch seconds), more precisely than a status can say it."""
+        self._began[uid, container, restarts] = at
+        self._began.pop((uid, container, restarts - 1), None)
+
     def forget(self, uid: str) -> None:
         """The pod is gone."""
         self._sick.pop(uid, None)
         for process in [p for p in self._counters if p[0] == uid]:
             del self._counters[process]
+        for process in [p for p in self._began if p[0] == uid]:
+            del self._began[process]
 
     # ---- what clients ask
 
@@ -139,15 +147,20 @@ class Engine:
             program = program_of(pod, container)
             if status is None or getattr(program, "port", None) != port:
                 continue
-            up = parse_rfc3339(status["state"]["running"]["startedAt"]).timestamp()
-            age = self._clock.wall().timestamp() - up
-            left = self.loading_seconds(program) - age
+            key = (pod["metadata"]["uid"], container["name"], status.get("restartCount", 0))
+            left = self.loading_seconds(program) - self._age(key, status)
             if left > 0 and not (isinstance(program, Serve) and program.runtime == "vllm"):
                 return None
-            key = (pod["metadata"]["uid"], container["name"], status.get("restartCount", 0))
             counters = self._counters.setdefault(key, Counters())
             return _Process(self._clock, self.options, program, counters, left)
         return None
+
+    def _age(self, key: Process, status: Json) -> float:
+        """Seconds since the process started."""
+        began = self._began.get(key)
+        if began is None:
+            began = parse_rfc3339(status["state"]["running"]["startedAt"]).timestamp()
+        return self._clock.wall().timestamp() - began
 
     async def _front(self, pod: Json, front: Front, request: Request) -> Response | Stream:
         if request.path != "/chat":

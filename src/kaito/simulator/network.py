@@ -98,6 +98,16 @@ class Network:
             return Target(pod=pod, port=port)
         return self._by_name(host.rstrip(".").lower(), port, namespace)
 
+    def service(self, namespace: str, name: str, port: str) -> Target:
+        """The pod behind a Service's port, by number or name; empty: its first."""
+        found = self._directory.service(namespace, name)
+        if found is None:
+            raise NoSuchHost(f"{name}.{namespace}")
+        if not port:
+            ports = found.get("spec", "ports") or ({"port": 80},)
+            return self.behind(found, ports[0]["port"])
+        return self.behind(found, int(port) if port.isdigit() else port)
+
     def behind(self, service: Record, port: int | str) -> Target:
         """The first ready endpoint of a Service's port, by number or name."""
         ports = service.get("spec", "ports") or ()
