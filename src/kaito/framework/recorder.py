@@ -39,6 +39,9 @@ from kaito.kube.resources import EVENTS
 
 log = structlog.get_logger(__name__)
 
+_TOLERANCE = 1e-3
+"""Seconds by which a timer may ring early."""
+
 _LATER = (TransportError, ServerError, TooManyRequests)
 """Failures that another try may mend."""
 
@@ -208,12 +211,16 @@ class EventSink:
 
     def _ring(self, series: Series) -> None:
         series.timer = None
-        self._enqueue(series)
+        if series.written > 1 and self._due(series) > self._clock.monotonic() + _TOLERANCE:
+            self._arm(series)
+        else:
+            self._enqueue(series)
 
     def _evicted(self, series: Series) -> None:
         if series.timer is not None:
             series.timer.cancel()
-            self._ring(series)
+            series.timer = None
+            self._enqueue(series)
 
     # ---- writing
 
@@ -233,9 +240,7 @@ class EventSink:
     async def flush(self) -> None:
         """Write what is left, counts of running series included, within the time allowed."""
         for series in self._series.values():
-            if series.timer is not None:
-                series.timer.cancel()
-                self._ring(series)
+            self._evicted(series)
         try:
             async with asyncio.timeout(self._options.flush):
                 await self._drain()
