@@ -7,7 +7,7 @@ import pytest
 from kaito.framework.controller import Controller, ControllerOptions
 from kaito.framework.fence import Fenced
 from kaito.framework.manager import StopOverdue
-from kaito.framework.reconcile import Done
+from kaito.framework.reconcile import Again, Done
 from kaito.framework.sources import for_object
 from kaito.kube.objects import Resource
 from kaito.kube.resources import CONFIGMAPS, LEASES
@@ -47,6 +47,52 @@ async def test_objects_of_the_server_reach_the_reconciler():
         ("new", "2"),
         ("old", None),
     ]
+
+
+async def test_a_key_is_parked_until_the_cache_has_its_own_writes():
+    """A write, then at once another run: it starts only when the watch has brought the write."""
+    world, seen = World(), []
+    manager = world.manager()
+
+    class Write:
+        async def reconcile(self, key):
+            shard = manager.cache.store(CONFIGMAPS).shards[0]
+            seen.append(shard.records[key].get("data", "n"))
+            if len(seen) < 4:
+                await manager.client.merge_patch(CONFIGMAPS, key, {"data": {"n": str(len(seen))}})
+                return Again(0)
+            return Done()
+
+    await world.client.create(CONFIGMAPS, configmap("a", n="0"))
+    manager.add(controller(Write()))
+    async with running(manager):
+        await world.clock.sleep(10)
+
+    assert seen[:4] == ["0", "1", "2", "3"]
+
+
+async def test_what_caches_hold_and_do_is_measured():
+    """Objects, bytes, whether they are synced, and the lists and watches behind them."""
+    world = World()
+    manager = world.manager()
+    manager.add(controller(Scripted()))
+    await world.client.create(CONFIGMAPS, configmap("a", text="x" * 100))
+
+    async with running(manager):
+        await world.clock.sleep(1)
+        labels = {"resource": "configmaps"}
+        values = {
+            name: manager.registry.get_sample_value(f"cache_{name}", labels)
+            for name in ("objects", "bytes", "synced", "handler_backlog")
+        }
+        watches = manager.registry.get_sample_value(
+            "cache_activity_total", {"what": "watch_list", **labels}
+        )
+
+    assert values["objects"] >= 1
+    assert values["bytes"] > 100
+    assert (values["synced"], values["handler_backlog"]) == (1, 0)
+    assert watches == 1
 
 
 async def test_s55_two_controllers_of_one_name_are_refused():

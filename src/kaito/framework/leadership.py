@@ -57,7 +57,9 @@ async def elected_on_thread(
     *,
     kill: Callable[[int], object] = os._exit,
 ) -> AsyncIterator[asyncio.Event]:
-    """As `elected_here`; `make` is called on the thread, which then owns and closes `transport`.
+    """As `elected_here`, raising LeadershipLost bare when the body had ended.
+
+    `make` is called on the thread, which then owns and closes `transport`.
 
     `kill` is called, on the thread, when the lease has run out and this context was not left.
     """
@@ -72,6 +74,7 @@ async def elected_on_thread(
                 watcher.cancel()
     finally:
         await host.stop()
+    host.check()
 
 
 @final
@@ -102,6 +105,10 @@ class _Host:
     async def failed(self) -> None:
         """Raises what ended the election."""
         await self._ended.wait()
+        self.check()
+
+    def check(self) -> None:
+        """As `failed`, for what is known now."""
         if self._error is not None:
             raise self._error
 

@@ -79,7 +79,9 @@ def configure_logging(
 
 def _renderers(format_: LogFormat, colors: bool) -> list[Any]:
     if format_ == "console":
-        return [structlog.dev.ConsoleRenderer(colors=colors)]
+        # The default formatter prints local variables, among which secrets may be.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     return [
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("msg"),

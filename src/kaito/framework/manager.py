@@ -23,6 +23,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from kaito.framework.cache import Cache
+from kaito.framework.cachemetrics import CacheMetrics
+from kaito.framework.consistent import ConsistentClient
 from kaito.framework.controller import Controller, Environment
 from kaito.framework.elector import Elector
 from kaito.framework.fence import Fence, FencedTransport
@@ -86,7 +88,14 @@ class Manager:
         self.fence = Fence(clock.monotonic, deadline=deadline)
         unfenced = self._client(transport)
         self.live = self._client(FencedTransport(transport, self.fence))
-        self.cache = Cache(unfenced, clock=clock, random=random)
+        counted = CacheMetrics()
+        self.registry.register(counted)
+        self.cache = counted.cache = Cache(
+            unfenced, clock=clock, random=random, metrics=counted.count
+        )
+        self.client = ConsistentClient(
+            self.live, self.cache, fence=self.fence, clock=clock, metrics=counted.count
+        )
         self._events = EventSink(unfenced, clock=clock, random=random, metrics=self.metrics)
         self._transport = transport
         self._election_transport = election_transport
@@ -121,6 +130,7 @@ class Manager:
                 clock=self.clock,
                 random=self.random,
                 metrics=self.metrics,
+                consistency=self.client,
             )
         )
 
