@@ -97,7 +97,11 @@ async def test_status_and_spec_are_written_apart() -> None:
 async def test_a_bound_pod_is_deleted_gracefully() -> None:
     """It waits for its grace period, which a second delete can only shorten; zero ends it."""
     api = Api()
-    spec = {"nodeName": "n", "containers": [{"name": "c"}], "terminationGracePeriodSeconds": 30}
+    spec = {
+        "nodeName": "n",
+        "containers": [{"name": "c", "image": "i"}],
+        "terminationGracePeriodSeconds": 30,
+    }
     await api.ok("POST", PODS, {"metadata": {"name": "p"}, "spec": spec})
     marked = await api.ok("DELETE", f"{PODS}/p")
     assert marked["metadata"]["deletionTimestamp"] == "2026-01-01T00:00:30Z"

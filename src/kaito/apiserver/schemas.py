@@ -1,13 +1,21 @@
 """What is known about the shape of each kind: schema, defaults, list-map keys.
 
-This first version knows nothing and so takes every object as it comes.
+Built-in kinds answer from what was recorded of a real server, custom ones from their definition.
+Callers, in the order of a write: `decode` (the body, or what a patch makes of an object),
+`default`, `validate`. `KindSchema.schema` is what apply, strategic merge and OpenAPI walk.
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
-from kaito.apiserver.status import Cause
+from kaito.apiserver.builtin import checking, decoding, defaulting, rules
+from kaito.apiserver.builtin.library import library
+from kaito.apiserver.status import Cause, bad_request
 from kaito.kube.objects import Json
+from kaito.kube.schema import structural, validation
+from kaito.kube.schema.fields import MISSING, FieldError
+from kaito.kube.schema.objectmeta import misfit
+from kaito.kube.schema.structural import Schema
 
 
 @final
@@ -18,35 +26,95 @@ class KindSchema:
     group: str
     version: str
     kind: str
+    schema: Schema
+    custom: bool = False
+
+
+_ANYTHING: Final[Json] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 @final
 class Schemas:
     """Answers for every group, version and kind. See the methods for who calls them when."""
 
-    def lookup(self, group: str, version: str, kind: str) -> KindSchema | None:  # noqa: ARG002 - the seam
+    def __init__(self) -> None:
+        self._custom: dict[tuple[str, str, str], KindSchema] = {}
+        self._builtin: dict[tuple[str, str, str], KindSchema | None] = {}
+        self.generation = 0
+        """Grows with every change of a custom kind; what is derived is cached by it."""
+
+    def lookup(self, group: str, version: str, kind: str) -> KindSchema | None:
         """None: nothing is known about the kind, objects are taken as they come."""
-        return None
+        key = (group, version, kind)
+        found = self._custom.get(key)
+        if found is None and key in self._builtin:
+            return self._builtin[key]
+        if found is None:
+            schema = library().of_kind(group, version, kind)
+            found = None if schema is None else KindSchema(group, version, kind, schema)
+            self._builtin[key] = found
+        return found
 
     def define(self, crd: Json) -> None:
         """A custom kind is served from now on, by this document."""
+        spec = crd["spec"]
+        group, kind = spec["group"], spec["names"]["kind"]
+        self.forget(group, kind)
+        for version in spec["versions"]:
+            raw = (version.get("schema") or {}).get("openAPIV3Schema") or _ANYTHING
+            key = (group, version["name"], kind)
+            self._custom[key] = KindSchema(*key, Schema(raw), custom=True)
 
     def forget(self, group: str, kind: str) -> None:
         """A custom kind is served no more."""
+        self.generation += 1
+        for key in [key for key in self._custom if key[0] == group and key[2] == kind]:
+            del self._custom[key]
 
-    def decode(self, schema: KindSchema, obj: Json) -> list[str]:  # noqa: ARG002 - the seam
-        """Prune and canonicalise `obj` in place; returns what strict decoding complains about."""
-        return []
+    def decode(self, schema: KindSchema, obj: Json) -> list[str]:
+        """Prune and canonicalise `obj` in place; returns what strict decoding complains about.
+
+        Raises `Refused` (400) when a value has the wrong type.
+        """
+        if not schema.custom:
+            try:
+                return decoding.decode(obj, schema.schema)
+            except decoding.Unreadable as error:
+                raise bad_request(
+                    f'{schema.kind} in version "{schema.version}" cannot be handled as a '
+                    f"{schema.kind}: {error}"
+                ) from error
+        why = misfit(obj.get("metadata") or {})
+        if why:
+            raise bad_request(
+                f'{schema.kind} in version "{schema.version}" cannot be handled as a '
+                f"{schema.kind}: {why}"
+            )
+        return [f'unknown field "{path}"' for path in structural.prune(obj, schema.schema)]
 
     def default(self, schema: KindSchema, obj: Json) -> None:
         """Fill the kind's defaults into `obj`."""
+        if schema.custom:
+            structural.default(obj, schema.schema)
+        else:
+            defaulting.default(obj, schema.schema)
 
     def validate(
-        self,
-        schema: KindSchema,  # noqa: ARG002 - the seam
-        obj: Json,  # noqa: ARG002 - the seam
-        old: Json | None,  # noqa: ARG002 - the seam
-        subresource: str = "",  # noqa: ARG002 - the seam
+        self, schema: KindSchema, obj: Json, old: Json | None, subresource: str = ""
     ) -> list[Cause]:
-        """Everything that is wrong with `obj`."""
-        return []
+        """Everything that is wrong with `obj` besides its metadata."""
+        before = MISSING if old is None else old
+        if schema.custom:
+            found = validation.validate(obj, schema.schema, old=before)
+        elif subresource:
+            found = []
+        else:
+            found = [
+                *checking.check(obj, schema.schema),
+                *rules.check(schema.group, schema.kind, obj, old),
+            ]
+        return [_cause(error) for error in found]
+
+
+def _cause(error: FieldError) -> Cause:
+    return Cause(error.path or "<nil>", error.reason, error.message)

@@ -128,3 +128,5 @@ def job(draft: Draft) -> None:
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
     template = spec.setdefault("template", {}).setdefault("metadata", {})
     template.setdefault("labels", {}).update(labels)
+    if not draft.obj["metadata"].get("labels"):
+        draft.obj["metadata"]["labels"] = dict(template["labels"])

@@ -23,9 +23,19 @@ Definitions = Callable[[str], "Schema"]
 class Schema:
     """One node of a structural schema. Immutable; children are shared and kept."""
 
-    def __init__(self, raw: Json, definitions: Definitions | None = None) -> None:
+    def __init__(
+        self,
+        raw: Json,
+        definitions: Definitions | None = None,
+        *,
+        name: str = "",
+        named: "Schema | None" = None,
+    ) -> None:
         self.raw = raw
+        self.name = name
+        """The definition that this is, or was made from; empty for one that has no name."""
         self._definitions = definitions
+        self._named = named
         self.type: str = raw.get("type", "")
         self.nullable: bool = raw.get("nullable", False)
         self.int_or_string: bool = raw.get("x-kubernetes-int-or-string", False)
@@ -47,6 +57,8 @@ class Schema:
 
     @cached_property
     def properties(self) -> dict[str, "Schema"]:
+        if self._named is not None:
+            return self._named.properties
         children = self.raw.get("properties") or {}
         return {name: self._child(child) for name, child in children.items()}
 
@@ -101,14 +113,13 @@ class Schema:
 
     def _child(self, raw: Json) -> "Schema":
         target = raw.get("$ref")
-        if target is None and len(raw.get("allOf") or ()) == 1:
-            # OpenAPI cannot put a description or a default beside a `$ref`; it wraps it in allOf.
-            target = raw["allOf"][0].get("$ref")
         if target is None or self._definitions is None:
             return Schema(raw, self._definitions)
-        found = self._definitions(target)
-        beside = {key: value for key, value in raw.items() if key not in ("$ref", "allOf")}
-        return Schema({**found.raw, **beside}, self._definitions) if beside else found
+        named = self._definitions(target)
+        if len(raw) == 1:
+            return named
+        beside = {**named.raw, **raw}
+        return Schema(beside, self._definitions, name=named.name, named=named)
 
 
 def join(path: str, name: str) -> str:

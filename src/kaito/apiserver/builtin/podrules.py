@@ -1,0 +1,138 @@
+"""What a real server checks of a pod's specification by code."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from kaito.apiserver.names import dns_label
+from kaito.kube import quantity
+from kaito.kube.objects import Json
+from kaito.kube.schema import fields
+from kaito.kube.schema.fields import FieldError
+
+Findings = Iterator[FieldError]
+
+_MAY_CHANGE: Final = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
+    "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
+    "to 1 if it was previously negative)"
+)
+_HANDLERS: Final = frozenset({"httpGet", "tcpSocket", "exec", "grpc"})
+_PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
+_PROBE_NUMBERS: Final = (
+    "initialDelaySeconds",
+    "timeoutSeconds",
+    "periodSeconds",
+    "successThreshold",
+    "failureThreshold",
+)
+
+
+def check(spec: Json, path: str) -> Findings:
+    """Findings beyond what the schema tells."""
+    volumes: set[str] = set()
+    for index, volume in enumerate(spec.get("volumes") or ()):
+        name = volume.get("name") or ""
+        yield from _name(name, f"{path}.volumes[{index}].name", volumes)
+    containers: set[str] = set()
+    for part in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(part) or ()):
+            where = f"{path}.{part}[{index}]"
+            yield from _name(container.get("name") or "", f"{where}.name", containers)
+            if not container.get("image"):
+                yield fields.required(f"{where}.image")
+            yield from _container(container, where, volumes)
+
+
+def _name(name: str, path: str, taken: set[str]) -> Findings:
+    why = dns_label(name) if name else None
+    if why:
+        yield fields.invalid(path, name, why)
+    elif name in taken:
+        yield fields.duplicate(path, name)
+    taken.add(name)
+
+
+def _container(container: Json, path: str, volumes: set[str]) -> Findings:
+    yield from _ports(container.get("ports") or (), path)
+    for index, mount in enumerate(container.get("volumeMounts") or ()):
+        if mount.get("name") not in volumes and mount.get("name"):
+            where = f"{path}.volumeMounts[{index}].name"
+            yield FieldError(where, fields.NOT_FOUND, "", mount["name"])
+    yield from _resources(container.get("resources") or {}, f"{path}.resources")
+    for name in _PROBES:
+        if container.get(name) is not None:
+            yield from _probe(container[name], f"{path}.{name}")
+
+
+def _ports(ports: Any, path: str) -> Findings:
+    names: set[str] = set()
+    for index, port in enumerate(ports):
+        where = f"{path}.ports[{index}]"
+        if not port.get("containerPort"):
+            yield fields.required(f"{where}.containerPort")
+        else:
+            yield from port_number(port["containerPort"], f"{where}.containerPort")
+        name = port.get("name")
+        if name and name in names:
+            yield fields.duplicate(f"{where}.name", name)
+        names.add(name)
+
+
+def port_number(value: Any, path: str) -> Findings:
+    """A port is a number in range, or the name of one."""
+    if isinstance(value, int) and not 1 <= value <= 65535:
+        yield fields.invalid(path, value, "must be between 1 and 65535, inclusive")
+    if isinstance(value, str):
+        if not re.fullmatch(r"[-a-z0-9]+", value):
+            why = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
+            yield fields.invalid(path, value, why)
+        if not re.search(r"[a-z]", value):
+            yield fields.invalid(path, value, "must contain at least one letter (a-z)")
+
+
+def _resources(resources: Json, path: str) -> Findings:
+    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    for name, asked in requests.items():
+        limit = limits.get(name)
+        # What can be split and overcommitted is the kubelet's own; anything else is a device.
+        device = "/" in name and not name.startswith("kubernetes.io/")
+        if limit is None:
+            if device:
+                why = "Limit must be set for non overcommitable resources"
+                yield fields.required(f"{path}.limits", why)
+        elif quantity.parse(asked) > quantity.parse(limit):
+            why = f"must be less than or equal to {name} limit of {limit}"
+            yield fields.invalid(f"{path}.requests", asked, why)
+        elif device and quantity.parse(asked) != quantity.parse(limit):
+            why = f"must be equal to {name} limit of {limit}"
+            yield fields.invalid(f"{path}.requests", asked, why)
+
+
+def _probe(probe: Json, path: str) -> Findings:
+    if not _HANDLERS & set(probe):
+        yield fields.required(path, "must specify a handler type")
+    for name in _PROBE_NUMBERS:
+        value = probe.get(name)
+        if value is not None and value < 0:
+            yield fields.invalid(f"{path}.{name}", value, "must be greater than or equal to 0")
+
+
+def update(obj: Json, old: Json | None) -> Findings:
+    """A pod's specification hardly changes once it is made."""
+    if old is None:
+        return
+    new, before = (_fixed(pod) for pod in (obj, old))
+    if new != before:
+        yield fields.forbidden("spec", _MAY_CHANGE)
+
+
+def _fixed(pod: Json) -> Json:
+    spec = dict(pod.get("spec") or {})
+    for part in ("containers", "initContainers"):
+        if part in spec:
+            spec[part] = [{**container, "image": ""} for container in spec[part]]
+    for name in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
+        spec.pop(name, None)
+    return spec
