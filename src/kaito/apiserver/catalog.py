@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kaito.apiserver import crds, names, services, strategies
-from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Kind, ScalePaths, Strategy
+from kaito.apiserver import crds, events, names, services, strategies
+from kaito.apiserver.columns.catalog import COLUMNS
+from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Conversion, Kind, ScalePaths, Strategy
 from kaito.apiserver.policies import refuse_unserved
 from kaito.kube import resources
 from kaito.kube.objects import Json, Resource
@@ -92,6 +93,7 @@ def _kind(
     scale: ScalePaths | None = None,
     strategy: Strategy = PLAIN,
     bucket: str = "",
+    conversion: Conversion | None = None,
 ) -> Kind:
     return Kind(
         resource=resource,
@@ -104,7 +106,9 @@ def _kind(
         verbs=verbs,
         subresources=sub,
         strategy=strategy,
+        columns=COLUMNS.get(resource.group_resource, ()),
         scale=scale,
+        conversion=conversion,
     )
 
 
@@ -166,7 +170,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         ),
     ),
     _kind(resources.ENDPOINTS, "ep", singular="endpoints"),
-    _kind(resources.SECRETS, strategy=Strategy(fields={"type": _text("type")})),
+    _kind(
+        resources.SECRETS,
+        strategy=Strategy(prepare=(strategies.secret,), fields={"type": _text("type")}),
+    ),
     _kind(resources.CONFIGMAPS, "cm"),
     _kind(resources.SERVICEACCOUNTS, "sa", sub=("token",), strategy=Strategy(returns_deleted=True)),
     _kind(resources.CORE_EVENTS, "ev", strategy=Strategy(fields=_EVENT_FIELDS), bucket="events"),
@@ -174,13 +181,13 @@ KINDS: Final[tuple[Kind, ...]] = (
         resources.PVCS,
         "pvc",
         sub=("status",),
-        strategy=Strategy(returns_deleted=True),
+        strategy=Strategy(prepare=(strategies.pending,), returns_deleted=True),
     ),
     _kind(
         resources.PERSISTENTVOLUMES,
         "pv",
         sub=("status",),
-        strategy=Strategy(returns_deleted=True),
+        strategy=Strategy(prepare=(strategies.pending,), returns_deleted=True),
     ),
     _kind(
         resources.STATEFULSETS,
@@ -208,7 +215,13 @@ KINDS: Final[tuple[Kind, ...]] = (
             generation=True, fields={"status.replicas": _number("status", "replicas")}
         ),
     ),
-    _kind(resources.DAEMONSETS, "ds", sub=("status",), categories=_ALL, strategy=_COUNTED),
+    _kind(
+        resources.DAEMONSETS,
+        "ds",
+        sub=("status",),
+        categories=_ALL,
+        strategy=Strategy(prepare=(strategies.daemonset,), generation=True),
+    ),
     _kind(resources.CONTROLLERREVISIONS),
     _kind(
         resources.JOBS,
@@ -224,7 +237,13 @@ KINDS: Final[tuple[Kind, ...]] = (
     _kind(resources.CRONJOBS, "cj", sub=("status",), categories=_ALL, strategy=_COUNTED),
     _kind(resources.LEASES, strategy=Strategy(creates_on_update=True)),
     _kind(resources.ENDPOINTSLICES, strategy=_COUNTED),
-    _kind(resources.EVENTS, "ev", strategy=Strategy(fields=_NEW_EVENT_FIELDS), bucket="events"),
+    _kind(
+        resources.EVENTS,
+        "ev",
+        strategy=Strategy(fields=_NEW_EVENT_FIELDS),
+        bucket="events",
+        conversion=events.CONVERSION,
+    ),
     _kind(_R("rbac.authorization.k8s.io", "v1", "roles", "Role"), strategy=_RBAC_NAMES),
     _kind(
         _R("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"), strategy=_RBAC_NAMES

@@ -1,5 +1,6 @@
 """What the server decides for built-in kinds by code rather than by data."""
 
+import base64
 from typing import Final
 
 from kaito.apiserver.kinds import Draft
@@ -111,13 +112,48 @@ def _counted(resources: Json | None) -> Json:
     return {name: value for name, value in (resources or {}).items() if name in ("cpu", "memory")}
 
 
+def secret(draft: Draft) -> None:
+    """`stringData` is written into `data`, and never shown."""
+    given = draft.obj.pop("stringData", None)
+    for key, value in (given or {}).items():
+        encoded = base64.b64encode(str(value).encode()).decode()
+        draft.obj.setdefault("data", {})[key] = encoded
+
+
+def pending(draft: Draft) -> None:
+    """The phase of a new volume or claim."""
+    if draft.old is None:
+        draft.obj["status"] = {"phase": "Pending"}
+
+
+_TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"
+
+
+def daemonset(draft: Draft) -> None:
+    """Counts the changes of the template in an annotation, as older clients expect."""
+    annotations = draft.obj["metadata"].setdefault("annotations", {})
+    if draft.old is None:
+        annotations[_TEMPLATE_GENERATION] = "1"
+        return
+    before = (draft.old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1")
+    same = draft.obj["spec"].get("template") == draft.old["spec"].get("template")
+    annotations[_TEMPLATE_GENERATION] = before if same else str(int(before) + 1)
+
+
 def job(draft: Draft) -> None:
     """The generated selector and the labels it selects."""
     if draft.old is not None:
         return
     spec = draft.obj.setdefault("spec", {})
-    if spec.get("manualSelector"):
-        return
+    if not spec.get("manualSelector"):
+        _select_own_pods(draft, spec)
+    if not draft.obj["metadata"].get("labels"):
+        labels = (spec.get("template") or {}).get("metadata", {}).get("labels")
+        if labels:
+            draft.obj["metadata"]["labels"] = dict(labels)
+
+
+def _select_own_pods(draft: Draft, spec: Json) -> None:
     uid, name = draft.obj["metadata"]["uid"], draft.obj["metadata"]["name"]
     labels = {
         "batch.kubernetes.io/controller-uid": uid,
