@@ -1,0 +1,224 @@
+"""Garbage collection by owner references, over every kind there is.
+
+    owner gone                       dependents without another living owner are deleted
+    owner waits, foregroundDeletion  dependents are deleted first; those that block hold it
+    owner waits, orphan              dependents lose the reference and stay
+
+A key is an owner's UID. Nothing is deleted on the cache's word alone: an owner counts as gone only
+when a live read does not find it under its UID. Owners in another namespace than their dependent
+do not count; the real server's collector ignores them too, and deletes such a dependent.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final, final
+
+from kaito.framework.cache import Cache
+from kaito.framework.controller import Controller
+from kaito.framework.events import Deleted, Event
+from kaito.framework.informer import Informer
+from kaito.framework.reconcile import Done, Result
+from kaito.framework.sources import mapped
+from kaito.framework.store import Store
+from kaito.kube.client import Client
+from kaito.kube.errors import NotFound
+from kaito.kube.objects import Json, ObjectKey, OwnerReference, Record, Resource
+from kaito.kube.resources import CRDS, EVENTS
+
+NAME: Final = "garbage-collector"
+FOREGROUND: Final = "foregroundDeletion"
+ORPHAN: Final = "orphan"
+
+_BY_UID: Final = "uid"
+_BY_OWNER: Final = "owner"
+_SKIPPED: Final = frozenset({EVENTS.kind})
+
+
+def _uid(record: Record) -> Iterable[str]:
+    return (record.meta.uid,)
+
+
+def _owners(record: Record) -> Iterable[str]:
+    return [owner.uid for owner in record.meta.owners]
+
+
+def _own_key(uid: str) -> ObjectKey:
+    return ObjectKey("", uid)
+
+
+@final
+class Graph:
+    """All objects by UID and by owner, metadata only, over one store a kind."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._stores: dict[tuple[str, str], tuple[Resource, Store]] = {}
+
+    def add(self, resource: Resource) -> Informer | None:
+        """Watch one more kind; None when it is watched already, or not worth it."""
+        at = (resource.group, resource.kind)
+        if at in self._stores or resource.kind in _SKIPPED:
+            return None
+        informer = self._cache.informer(
+            resource, metadata_only=True, indexes={_BY_UID: _uid, _BY_OWNER: _owners}
+        )
+        self._stores[at] = (resource, informer.store)
+        return informer
+
+    def resource_of(self, owner: OwnerReference) -> Resource | None:
+        """The kind that a reference names; its version does not matter."""
+        group = owner.api_version.rpartition("/")[0]
+        found = self._stores.get((group, owner.kind))
+        return None if found is None else found[0]
+
+    def find(self, uid: str) -> tuple[Resource, Record] | None:
+        for resource, store in self._stores.values():
+            for record in store.by_index(_BY_UID, uid):
+                return resource, record
+        return None
+
+    def dependents(self, uid: str) -> list[tuple[Resource, Record]]:
+        return [
+            (resource, record)
+            for resource, store in self._stores.values()
+            for record in store.by_index(_BY_OWNER, uid)
+        ]
+
+
+def garbage_controller(cache: Cache, client: Client, kinds: Iterable[Resource]) -> Controller:
+    """Collects over `kinds`, and over the custom kinds that come to be served."""
+    graph = Graph(cache)
+    initial = [resource for resource in kinds if graph.add(resource) is not None]
+    reconciler = Collector(graph, client)
+
+    def touched(record: Record) -> Iterable[ObjectKey]:
+        return [_own_key(uid) for uid in (record.meta.uid, *_owners(record))]
+
+    def definition(record: Record) -> Iterable[ObjectKey]:
+        reconciler.watch(record)
+        return ()
+
+    options: dict[str, Any] = {
+        "metadata_only": True,
+        "indexes": {_BY_UID: _uid, _BY_OWNER: _owners},
+    }
+    sources = [
+        *(mapped(resource, touched, **options) for resource in initial),
+        mapped(CRDS, definition),
+    ]
+    controller = Controller(NAME, reconciler, sources)
+    reconciler.enqueue_with(controller)
+    return controller
+
+
+@final
+class Collector:
+    """Decides what becomes of the dependents of one owner."""
+
+    def __init__(self, graph: Graph, client: Client) -> None:
+        self._graph = graph
+        self._client = client
+        self._controller: Controller | None = None
+
+    def enqueue_with(self, controller: Controller) -> None:
+        """Where keys of kinds go that are watched later."""
+        self._controller = controller
+
+    def watch(self, definition: Record) -> None:
+        """A CustomResourceDefinition appeared: its objects may own and be owned."""
+        spec = definition.get("spec") or {}
+        versions = [v["name"] for v in spec.get("versions", ()) if v.get("served")]
+        if not versions:
+            return
+        resource = Resource(
+            spec["group"],
+            versions[0],
+            spec["names"]["plural"],
+            spec["names"]["kind"],
+            namespaced=spec["scope"] == "Namespaced",
+        )
+        informer = self._graph.add(resource)
+        if informer is not None:
+            informer.subscribe(self._changed, NAME)
+
+    def _changed(self, event: Event) -> None:
+        if self._controller is None:
+            return
+        record = event.record
+        uids = [record.meta.uid, *_owners(record)]
+        for uid in uids if not isinstance(event, Deleted) else uids[:1]:
+            self._controller.enqueue(_own_key(uid))
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        uid = key.name
+        dependents = self._graph.dependents(uid)
+        found = self._graph.find(uid)
+        if found is None:
+            for resource, record in dependents:
+                await self._collect(resource, record)
+            return Done()
+        resource, owner = found
+        if owner.meta.deleting and ORPHAN in owner.meta.finalizers:
+            for kind, record in dependents:
+                await self._drop_references(kind, record, {uid})
+            await self._release(resource, owner, ORPHAN)
+        elif owner.meta.deleting and FOREGROUND in owner.meta.finalizers:
+            await self._foreground(resource, owner, dependents)
+        return Done()
+
+    async def _foreground(
+        self, resource: Resource, owner: Record, dependents: list[tuple[Resource, Record]]
+    ) -> None:
+        blocking = False
+        for kind, record in dependents:
+            reference = next(o for o in record.meta.owners if o.uid == owner.meta.uid)
+            blocking = blocking or reference.block_owner_deletion
+            if not record.meta.deleting:
+                await self._delete(kind, record, "Foreground")
+        if not blocking:
+            await self._release(resource, owner, FOREGROUND)
+
+    async def _collect(self, resource: Resource, record: Record) -> None:
+        """One owner of `record` seems to be gone: delete it if nobody else owns it."""
+        absent = {owner.uid for owner in record.meta.owners if await self._absent(record, owner)}
+        if not absent:
+            return
+        if len(absent) < len({owner.uid for owner in record.meta.owners}):
+            await self._drop_references(resource, record, absent)
+        elif not record.meta.deleting:
+            await self._delete(resource, record, "Background")
+
+    async def _absent(self, record: Record, owner: OwnerReference) -> bool:
+        resource = self._graph.resource_of(owner)
+        if resource is None:
+            return False  # a kind that nobody serves now may come back
+        if resource.namespaced and not record.meta.namespace:
+            return False  # a namespaced owner of a cluster-scoped object is never resolved
+        namespace = record.meta.namespace if resource.namespaced else ""
+        try:
+            live = await self._client.get(resource, ObjectKey(namespace, owner.name))
+        except NotFound:
+            return True
+        return live.meta.uid != owner.uid
+
+    async def _delete(self, resource: Resource, record: Record, propagation: str) -> None:
+        with suppress(NotFound):
+            await self._client.delete(
+                resource, record.key, uid=record.meta.uid, propagation=propagation
+            )
+
+    async def _drop_references(self, resource: Resource, record: Record, absent: set[str]) -> None:
+        metadata = record.json()["metadata"]
+        kept = [o for o in metadata["ownerReferences"] if o["uid"] not in absent]
+        await self._patch(resource, record, {"ownerReferences": kept or None})
+
+    async def _release(self, resource: Resource, owner: Record, finalizer: str) -> None:
+        kept = [name for name in owner.meta.finalizers if name != finalizer]
+        await self._patch(resource, owner, {"finalizers": kept or None})
+
+    async def _patch(self, resource: Resource, record: Record, metadata: Json) -> None:
+        guard = {"uid": record.meta.uid, "resourceVersion": record.meta.resource_version}
+        with suppress(NotFound):
+            await self._client.merge_patch(
+                resource, record.key, {"metadata": {**guard, **metadata}}
+            )
