@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kaito.kube.objects import Json
+from kaito.kube.quantity import canonical
 from kaito.planning.skus import find_sku
 from kaito.simulator.arm.machines import Machine
 from kaito.simulator.arm.sizes import size_of
@@ -116,13 +117,13 @@ def _resources(vm_size: str, gpus: int) -> tuple[Json, Json]:
     capacity: Json = {
         "cpu": str(vcpus),
         "ephemeral-storage": "128Gi",
-        "memory": f"{mebibytes}Mi",
+        "memory": canonical(f"{mebibytes}Mi"),
         "pods": str(PODS),
     }
     allocatable = {
         **capacity,
         "cpu": f"{vcpus * 1000 - SYSTEM_CPU_MILLIS}m",
-        "memory": f"{int(mebibytes * (1 - SYSTEM_MEMORY_SHARE))}Mi",
+        "memory": canonical(f"{int(mebibytes * (1 - SYSTEM_MEMORY_SHARE))}Mi"),
     }
     if gpus:
         capacity[GPU] = allocatable[GPU] = str(gpus)
