@@ -1,0 +1,233 @@
+"""The workspace controller: observe → plan → render → apply → report.
+
+One reconcile looks at one Workspace as it is now and takes it as far as it can go without waiting:
+
+    deleted?        give back what it has, then let it go          deletion.py, orphans.py
+    own it          the finalizer, before anything that costs
+    plan            the model, the machine, the count              kaito.planning
+    references      Secrets and ConfigMaps are there               references.py
+    claims, nodes   machines, counted before any is asked for      machines.py
+    workload        the revision in force, its children applied    workload.py, children.py
+    report          the truth, and the deepest cause               status.py
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import final
+
+from kaito.api.names import Finalizer, Label, Reason
+from kaito.api.resources import NODECLAIMS, WORKSPACES
+from kaito.controllers.permissions import Permission
+from kaito.controllers.workspace.children import Children
+from kaito.controllers.workspace.claims import Claims
+from kaito.controllers.workspace.deletion import Deletion
+from kaito.controllers.workspace.machines import claims_step, nodes_step
+from kaito.controllers.workspace.observe import OURS, CachedObserver, only_config_keys
+from kaito.controllers.workspace.observed import Observed
+from kaito.controllers.workspace.orphans import Orphans
+from kaito.controllers.workspace.progress import Progress, Step, stalled
+from kaito.controllers.workspace.references import missing_config, missing_secret
+from kaito.controllers.workspace.reporting import Reporter
+from kaito.controllers.workspace.workload import (
+    current_revision,
+    engine_step,
+    job_started,
+    training_step,
+)
+from kaito.framework.controller import Controller, ControllerOptions
+from kaito.framework.manager import Manager
+from kaito.framework.reconcile import Again, Done, Result
+from kaito.framework.sources import for_object, mapped, owned_by
+from kaito.kube.objects import ObjectKey, Record
+from kaito.kube.resources import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    JOBS,
+    NODES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    STATEFULSETS,
+)
+from kaito.manifests.identity import Identity
+from kaito.manifests.options import RenderOptions
+from kaito.manifests.render import render
+from kaito.manifests.revision import inputs
+from kaito.planning.plan import Facts, Plan, Provisioner, Refusal, plan
+
+NAME = "workspace"
+FIELD_MANAGER = "kaito-workspace"
+
+SECRET_RECHECK = 15.0
+"""Seconds until a missing Secret is looked for again; Secrets are not watched."""
+
+PERMISSIONS = (
+    Permission(WORKSPACES, "get", "list", "watch", "patch"),
+    Permission(WORKSPACES, "patch", subresource="status"),
+    Permission(WORKSPACES, "update", subresource="finalizers"),
+    Permission(NODECLAIMS, "get", "list", "watch", "create", "delete"),
+    Permission(NODES, "get", "list", "watch"),
+    Permission(PODS, "get", "list", "watch"),
+    Permission(SECRETS, "get"),
+    Permission(CONFIGMAPS, "get", "list", "watch", "create", "patch"),
+    Permission(SERVICES, "get", "list", "watch", "create", "patch"),
+    Permission(STATEFULSETS, "get", "list", "watch", "create", "patch", "delete"),
+    Permission(JOBS, "get", "list", "watch", "create", "patch", "delete"),
+    Permission(CONTROLLERREVISIONS, "get", "list", "watch", "create", "patch", "delete"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceOptions:
+    """Settings of the controller."""
+
+    render: RenderOptions = field(default_factory=RenderOptions)
+    provisioner: Provisioner = "azure-gpu-provisioner"
+    concurrency: int = 100
+
+
+def workspace_controller(manager: Manager, options: WorkspaceOptions) -> Controller:
+    """The controller, its reads declared to the manager's cache."""
+    observer = CachedObserver(manager.cache)
+
+    def of_labels(record: Record) -> Iterable[ObjectKey]:
+        labels = record.meta.labels
+        name, namespace = labels.get(Label.WORKSPACE), labels.get(Label.WORKSPACE_NAMESPACE)
+        return (ObjectKey(namespace, name),) if name and namespace else ()
+
+    def of_pod(record: Record) -> Iterable[ObjectKey]:
+        name = record.meta.labels.get(Label.WORKSPACE)
+        return (ObjectKey(record.meta.namespace, name),) if name else ()
+
+    sources = [
+        for_object(WORKSPACES),
+        mapped(NODECLAIMS, of_labels),
+        mapped(NODES, of_labels, label_selector=OURS),
+        mapped(PODS, of_pod, label_selector=OURS),
+        mapped(
+            CONFIGMAPS,
+            lambda record: observer.users_of_config(record.key),
+            transform=only_config_keys,
+        ),
+        *(
+            owned_by(kind, WORKSPACES, label_selector=OURS)
+            for kind in (STATEFULSETS, JOBS, SERVICES)
+        ),
+    ]
+    reconciler = WorkspaceReconciler(manager, observer, options)
+    return Controller(NAME, reconciler, sources, ControllerOptions(concurrency=options.concurrency))
+
+
+@final
+class WorkspaceReconciler:
+    """Takes one Workspace as far as it can go without waiting."""
+
+    def __init__(
+        self, manager: Manager, observer: CachedObserver, options: WorkspaceOptions
+    ) -> None:
+        self._clock = manager.clock
+        self._client = manager.client
+        self._observer = observer
+        self._options = options
+        recorder = manager.recorder(NAME)
+        self._claims = Claims(manager.client, recorder, FIELD_MANAGER)
+        self._children = Children(manager.client, recorder, FIELD_MANAGER)
+        self._reporter = Reporter(manager.client, recorder, manager.clock, FIELD_MANAGER)
+        self._deletion = Deletion(manager.client, manager.live, manager.clock, FIELD_MANAGER)
+        self._orphans = Orphans(manager.client, manager.clock)
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        observed = self._observer.observe(key)
+        if observed is None:
+            self._reporter.forget(key)
+            return await self._orphans.end(key, self._observer.claims_of(key))
+        if observed.record.meta.deleting:
+            return await self._deletion.advance(observed)
+        await self._own(observed)
+        observed = self._observer.observe(key) or observed
+        progress, again = await self._advance(observed)
+        return _sooner(again, await self._reporter.report(observed, progress))
+
+    async def _own(self, observed: Observed) -> None:
+        """The finalizer goes on before anything is created that its absence would leak."""
+        meta = observed.record.meta
+        if Finalizer.WORKSPACE in meta.finalizers:
+            return
+        guard = {"uid": meta.uid, "resourceVersion": meta.resource_version}
+        patch = {"metadata": {**guard, "finalizers": [*meta.finalizers, Finalizer.WORKSPACE]}}
+        await self._client.merge_patch(WORKSPACES, observed.key, patch, field_manager=FIELD_MANAGER)
+
+    async def _advance(self, observed: Observed) -> tuple[Progress, Result]:
+        decided = self._plan(observed)
+        if isinstance(decided, Step):
+            return Progress(refused=decided), Done()
+        missing = await self._missing(observed)
+        if missing is not None:
+            return Progress(plan=decided, refused=missing), Again(SECRET_RECHECK)
+        await self._claims.ensure(observed, decided)
+        observed = self._observer.observe(observed.key) or observed
+        progress = Progress(plan=decided, claims=claims_step(observed, decided))
+        if progress.blocked is None:
+            progress = replace(progress, nodes=nodes_step(observed, decided))
+        if progress.blocked is not None:
+            return progress, Done()
+        return await self._run(observed, decided, progress), Done()
+
+    def _plan(self, observed: Observed) -> Plan | Step:
+        unusable = missing_config(observed)
+        if unusable is not None:
+            return unusable
+        facts = Facts(
+            today=self._clock.wall().date(),
+            provisioner=self._options.provisioner,
+            config=observed.config,
+        )
+        decided = plan(observed.workspace, facts)
+        if isinstance(decided, Refusal):
+            return stalled(decided.reason, _named(decided))
+        return decided
+
+    async def _missing(self, observed: Observed) -> Step | None:
+        """Secrets are looked at only before money is spent: afterwards the pods tell."""
+        if observed.claims:
+            return None
+        return await missing_secret(observed, self._client)
+
+    async def _run(self, observed: Observed, decided: Plan, progress: Progress) -> Progress:
+        identity = Identity(
+            namespace=observed.key.namespace, name=observed.key.name, uid=observed.uid
+        )
+        fresh = render(decided, identity, self._options.render)
+        wanted = inputs(observed.workspace, observed.config)
+        revision = current_revision(observed, wanted, fresh)
+        conflict = await self._children.ensure(observed, identity, wanted, revision)
+        observed = self._observer.observe(observed.key) or observed
+        progress = replace(progress, update_available=revision.update_available)
+        if conflict is not None:
+            return replace(progress, workload=conflict)
+        if decided.tuning is None:
+            step = engine_step(observed, "the engine", Reason.WORKLOAD_STARTING)
+            return replace(progress, workload=step)
+        progress = replace(
+            progress, workload=training_step(observed), job_started=job_started(observed)
+        )
+        if progress.blocked is not None or not revision.rendered.served:
+            return progress
+        conflict = await self._children.serve(observed, revision)
+        observed = self._observer.observe(observed.key) or observed
+        step = conflict or engine_step(
+            observed, "the tuned adapter's server", Reason.ADAPTER_STARTING
+        )
+        return replace(progress, served=step)
+
+
+def _named(refusal: Refusal) -> str:
+    """The message, with the field to change in it."""
+    if refusal.field in refusal.message:
+        return refusal.message
+    return f"{refusal.field}: {refusal.message}"
+
+
+def _sooner(one: Result, other: Result) -> Result:
+    waits = [result.after for result in (one, other) if isinstance(result, Again)]
+    return Again(min(waits)) if waits else Done()

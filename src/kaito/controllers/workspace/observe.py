@@ -1,0 +1,148 @@
+"""Every read of the workspace controller, gathered into one value, all from the cache."""
+
+from collections.abc import Iterable
+from typing import final
+
+from kaito.api.names import (
+    INFERENCE_CONFIG_KEY,
+    TRAINING_CONFIG_KEY,
+    Annotation,
+    Label,
+)
+from kaito.api.resources import NODECLAIMS, WORKSPACES
+from kaito.api.workspace import parse
+from kaito.controllers.workspace.observed import Observed, config_name
+from kaito.framework.cache import Cache
+from kaito.kube.objects import Json, ObjectKey, Record
+from kaito.kube.resources import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    JOBS,
+    NODES,
+    PODS,
+    SERVICES,
+    STATEFULSETS,
+)
+
+OURS = Label.WORKSPACE
+"""The label selector of everything a Workspace has: only that is cached."""
+
+BY_WORKSPACE = "workspace"
+BY_CONFIG = "config"
+
+
+def workspace_of(record: Record) -> Iterable[str]:
+    """Index: `namespace/name` of the Workspace that a claim or node works for."""
+    labels = record.meta.labels
+    name, namespace = labels.get(Label.WORKSPACE), labels.get(Label.WORKSPACE_NAMESPACE)
+    return (f"{namespace}/{name}",) if name and namespace else ()
+
+
+def labelled_workspace(record: Record) -> Iterable[str]:
+    """Index: `namespace/name` of the Workspace that a namespaced child belongs to."""
+    labels = record.meta.labels
+    name = labels.get(Label.WORKSPACE) or labels.get(Label.REVISION_OWNER)
+    return (f"{record.meta.namespace}/{name}",) if name else ()
+
+
+def config_of(record: Record) -> Iterable[str]:
+    """Index: `namespace/name` of the ConfigMap that a Workspace names."""
+    name = config_name(parse(record))
+    return (f"{record.meta.namespace}/{name}",) if name else ()
+
+
+def only_config_keys(record: Record) -> Record:
+    """What is kept of a ConfigMap: the two keys that a Workspace may refer to."""
+    data = record.get("data") or {}
+    kept = {k: v for k, v in data.items() if k in (INFERENCE_CONFIG_KEY, TRAINING_CONFIG_KEY)}
+    return record.with_fields(data=kept)
+
+
+def owned_by_uid(record: Record, uid: str) -> bool:
+    """The claim was made for the Workspace of that UID, or by an operator that recorded none."""
+    return record.meta.annotations.get(Annotation.WORKSPACE_UID, uid) == uid
+
+
+@final
+class CachedObserver:
+    """Reads from the shared cache; declares what it needs of it."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._workspaces = cache.informer(WORKSPACES, indexes={BY_CONFIG: config_of}).store
+        self._claims = cache.informer(NODECLAIMS, indexes={BY_WORKSPACE: workspace_of}).store
+        self._nodes = cache.informer(
+            NODES, label_selector=OURS, indexes={BY_WORKSPACE: workspace_of}
+        ).store
+        self._pods = cache.informer(
+            PODS, label_selector=OURS, indexes={BY_WORKSPACE: labelled_workspace}
+        ).store
+        self._stateful_sets = cache.informer(STATEFULSETS, label_selector=OURS).store
+        self._jobs = cache.informer(JOBS, label_selector=OURS).store
+        cache.informer(SERVICES, label_selector=OURS)
+        self._configs = cache.informer(CONFIGMAPS, transform=only_config_keys).store
+        self._revisions = cache.informer(
+            CONTROLLERREVISIONS,
+            label_selector=Label.REVISION_OWNER,
+            indexes={BY_WORKSPACE: labelled_workspace},
+        ).store
+
+    def observe(self, key: ObjectKey) -> Observed | None:
+        """None when there is no such Workspace."""
+        record = self._workspaces.get(key)
+        if record is None:
+            return None
+        workspace = parse(record)
+        uid = record.meta.uid
+        claims = [c for c in self.claims_of(key) if owned_by_uid(c, uid)]
+        return Observed(
+            record=record,
+            workspace=workspace,
+            config=self._config(key.namespace, config_name(workspace)),
+            claims=tuple(sorted(claims, key=_age)),
+            taken_claim_names=frozenset(claim.meta.name for claim in self._claims.list()),
+            nodes=tuple(self._nodes_of(claims)),
+            pods=tuple(sorted(self._pods.by_index(BY_WORKSPACE, str(key)), key=_name)),
+            stateful_set=_owned(self._stateful_sets.get(key), uid),
+            job=_owned(self._jobs.get(key), uid),
+            revisions=tuple(sorted(self._owned_revisions(key, uid), key=_number)),
+        )
+
+    def claims_of(self, key: ObjectKey) -> list[Record]:
+        """Claims that name this Workspace, whatever UID they were made for."""
+        return self._claims.by_index(BY_WORKSPACE, str(key))
+
+    def users_of_config(self, key: ObjectKey) -> list[ObjectKey]:
+        """The Workspaces that name this ConfigMap."""
+        return [record.key for record in self._workspaces.by_index(BY_CONFIG, str(key))]
+
+    def _nodes_of(self, claims: list[Record]) -> list[Record]:
+        names = {claim.get("status", "nodeName") for claim in claims}
+        found = [self._nodes.get(ObjectKey("", name)) for name in names if name]
+        return sorted((node for node in found if node is not None), key=_name)
+
+    def _config(self, namespace: str, name: str) -> Json | None:
+        record = self._configs.get(ObjectKey(namespace, name)) if name else None
+        return None if record is None else record.get("data") or {}
+
+    def _owned_revisions(self, key: ObjectKey, uid: str) -> list[Record]:
+        found = self._revisions.by_index(BY_WORKSPACE, str(key))
+        return [record for record in found if _owned(record, uid) is not None]
+
+
+def _owned(record: Record | None, uid: str) -> Record | None:
+    if record is None:
+        return None
+    controller = record.meta.controller
+    return record if controller is not None and controller.uid == uid else None
+
+
+def _name(record: Record) -> str:
+    return record.meta.name
+
+
+def _age(record: Record) -> tuple[str, str]:
+    return record.meta.creation_timestamp or "", record.meta.name
+
+
+def _number(record: Record) -> int:
+    return record.get("revision") or 0
