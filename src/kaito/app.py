@@ -11,7 +11,8 @@ from random import Random, SystemRandom
 from typing import final
 
 from kaito.api.resources import NODECLAIMS, WORKSPACES
-from kaito.controllers.nodeclaim.controller import NodeClaimOptions, nodeclaim_controller
+from kaito.controllers.nodeclaim.controller import nodeclaim_controllers
+from kaito.controllers.nodeclaim.options import NodeClaimOptions
 from kaito.controllers.workspace.controller import WorkspaceOptions, workspace_controller
 from kaito.framework.leader import LeaderOptions
 from kaito.framework.manager import Manager, ManagerOptions
@@ -71,7 +72,8 @@ def operator(settings: OperatorSettings, around: Surroundings) -> Manager:
         manager.add(workspace_controller(manager, WorkspaceOptions(render=settings.render)))
     if "nodeclaim" in settings.controllers and around.cloud is not None:
         options = NodeClaimOptions().faster(settings.cloud_speed)
-        manager.add(nodeclaim_controller(manager, around.cloud, options))
+        for controller in nodeclaim_controllers(manager, around.cloud, options):
+            manager.add(controller)
     return manager
 
 

@@ -1,6 +1,7 @@
 """`kaito run`."""
 
 import asyncio
+import logging
 from typing import Literal
 
 import click
@@ -32,7 +33,12 @@ from kaito.settings import (
 @click.option("--metrics-bind-address", default=":8080", show_default=True, help="0: off.")
 @click.option("--health-probe-bind-address", default=":8081", show_default=True, help="0: off.")
 @click.option("--log-format", type=click.Choice(["json", "console"]), default="json")
-@click.option("--log-level", default="info", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
 def command(
     kubeconfig: str | None,
     context: str | None,
@@ -96,7 +102,7 @@ def _run(
     from kaito.kube.credentials import CredentialsError, load
     from kaito.kube.errors import KubeError, TransportError
 
-    configure_logging(log_format, log_level)
+    configure_logging(log_format, level=logging.getLevelNamesMapping()[log_level.upper()])
 
     async def start() -> None:
         credentials = await load(kubeconfig, context, environment(), clock=SystemClock())

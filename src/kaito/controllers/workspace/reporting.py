@@ -1,6 +1,6 @@
 """Writes the status when it says something new, and tells the turning points as Events."""
 
-from typing import final
+from typing import Literal, final
 
 from kaito.api.names import ConditionType, Reason
 from kaito.api.resources import WORKSPACES
@@ -74,7 +74,9 @@ class Reporter:
         elif blocked.trouble and (before is None or before.reason != blocked.reason):
             self._event(observed, "Warning", blocked.reason, blocked.message)
 
-    def _event(self, observed: Observed, type_: str, reason: str, message: str) -> None:
+    def _event(
+        self, observed: Observed, type_: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
         self._recorder.event(
             observed.record, type=type_, reason=reason, message=message, action="Reconcile"
         )
