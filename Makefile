@@ -41,14 +41,12 @@ format: .venv/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format .
 
 .PHONY: generate
-generate: .venv/.dev ## Write CRDs, RBAC and the compiled catalog from their sources
-	@$(BIN)/python -m kaito.presets.compiler --write
-	@$(BIN)/python -m kaito.api.crds --write
+generate: .venv/.dev ## Write CRDs, RBAC, admission policy and the compiled catalog from their sources
+	@$(BIN)/kaito generate --write
 
 .PHONY: generate-check
 generate-check: .venv/.dev
-	@$(BIN)/python -m kaito.presets.compiler --check
-	@$(BIN)/python -m kaito.api.crds --check
+	@$(BIN)/kaito generate --check
 
 .PHONY: golden
 golden: .venv/.dev ## Rewrite the recorded objects from what is rendered now; review the diff

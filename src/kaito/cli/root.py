@@ -26,6 +26,9 @@ COMMANDS: Final = {
 }
 """Name → module that has it as `command`, and the line `-h` shows."""
 
+HIDDEN: Final = {"generate": "kaito.cli.generate"}
+"""For those who change kaito; `-h` does not show them."""
+
 
 @final
 class Root(click.Group):
@@ -35,9 +38,10 @@ class Root(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        module = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
+        if module is None:
             return None
-        command = import_module(COMMANDS[cmd_name][0]).command
+        command = import_module(module).command
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -49,7 +53,8 @@ class Root(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
 
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        known = {**COMMANDS, **HIDDEN}
+        if args and args[0] not in known and not args[0].startswith("-"):
             near = get_close_matches(args[0], COMMANDS, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; see kaito -h"
             raise click.UsageError(f"no command {args[0]!r}{hint}", ctx)
