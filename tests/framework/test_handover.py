@@ -1,0 +1,87 @@
+"""Replicas as processes over HTTPS: who leads after the leader is stopped, or killed."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from kaito.apiserver.door import in_process
+from kaito.apiserver.https import HttpsDoor, Tokens
+from kaito.apiserver.server import ADMIN, ApiServer
+from kaito.kube.client import Client
+from kaito.kube.clock import SystemClock
+from kaito.kube.objects import ObjectKey
+from kaito.kube.resources import LEASES
+from tests.framework.replica import TOKEN
+
+pytestmark = pytest.mark.realtime
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def replica(door, ca_file, name):
+    """A running process; killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.framework.replica",
+        door.url,
+        str(ca_file),
+        name,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def handover(tmp_path, ending):
+    """(exit code of the first leader, holder at the end, seconds that it took)."""
+    clock = SystemClock()
+    server = ApiServer(clock=clock, random=Random(0))
+    client = Client(in_process(server), clock=clock, random=Random(1))
+    async with HttpsDoor(server, authenticator=Tokens({TOKEN: ADMIN})) as door:
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_bytes(door.ca_pem)
+        async with replica(door, ca_file, "one") as one:
+            assert await one.stdout.readline() == b"leading\n"
+            async with replica(door, ca_file, "two") as two:
+                watching = asyncio.Event()
+                server.on_request = lambda info: info.verb == "watch" and watching.set()
+                await watching.wait()
+                ended = clock.monotonic()
+                one.send_signal(ending)
+                assert await two.stdout.readline() == b"leading\n"
+                taken = clock.monotonic() - ended
+                lease = await client.get(LEASES, ObjectKey("default", "replicas"))
+                two.send_signal(signal.SIGTERM)
+                await two.wait()
+            await one.wait()
+    return one.returncode, lease.get("spec", "holderIdentity"), taken
+
+
+async def test_s66_after_sigterm_the_standby_leads_at_once(tmp_path):
+    """The lease is released; the standby, which watches it, takes it and starts its work."""
+    code, holder, taken = await handover(tmp_path, signal.SIGTERM)
+
+    print(f"handover after SIGTERM: {taken:.3f} s")
+    assert (code, holder) == (0, "two")
+
+
+async def test_s66_after_sigkill_the_standby_leads_when_the_lease_has_run_out(tmp_path):
+    """Nobody released it; two seconds (here) after its last renewal it is taken."""
+    code, holder, taken = await handover(tmp_path, signal.SIGKILL)
+
+    print(f"handover after SIGKILL of a 2 s lease: {taken:.3f} s")
+    assert (code, holder) == (-signal.SIGKILL, "two")
