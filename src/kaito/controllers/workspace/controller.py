@@ -102,7 +102,7 @@ def workspace_controller(manager: Manager, options: WorkspaceOptions) -> Control
     sources = [
         for_object(WORKSPACES),
         mapped(NODECLAIMS, of_labels),
-        mapped(NODES, of_labels, label_selector=OURS),
+        mapped(NODES, of_labels),
         mapped(PODS, of_pod, label_selector=OURS),
         mapped(
             CONFIGMAPS,

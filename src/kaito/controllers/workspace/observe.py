@@ -70,9 +70,7 @@ class CachedObserver:
     def __init__(self, cache: Cache) -> None:
         self._workspaces = cache.informer(WORKSPACES, indexes={BY_CONFIG: config_of}).store
         self._claims = cache.informer(NODECLAIMS, indexes={BY_WORKSPACE: workspace_of}).store
-        self._nodes = cache.informer(
-            NODES, label_selector=OURS, indexes={BY_WORKSPACE: workspace_of}
-        ).store
+        self._nodes = cache.informer(NODES).store
         self._pods = cache.informer(
             PODS, label_selector=OURS, indexes={BY_WORKSPACE: labelled_workspace}
         ).store
