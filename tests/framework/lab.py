@@ -1,10 +1,11 @@
 """The embedded API server behind a network that misbehaves on demand, and a cache on top of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, TypeVar
 
 from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer
@@ -17,6 +18,8 @@ from kaito.kube.errors import IdleTimeout, TransportError
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import CONFIGMAPS
 from kaito.kube.transport import Request, Response, Stream, Transport
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -71,16 +74,11 @@ class Network:
             except IdleTimeout as error:
                 arriving.put_nowait((loop.time(), error))
 
-        async def sever() -> None:
-            await cut.wait()
-            arriving.put_nowait((loop.time(), TransportError("connection reset")))
-
         carrying = loop.create_task(carry())
-        severing = loop.create_task(sever())
         try:
             while True:
-                moment, chunk = await arriving.get()
-                await asyncio.sleep(moment - loop.time())
+                moment, chunk = await _unless(cut, arriving.get())
+                await _unless(cut, asyncio.sleep(moment - loop.time()))
                 if chunk is None:
                     return
                 if isinstance(chunk, Exception):
@@ -88,8 +86,7 @@ class Network:
                 yield chunk
         finally:
             carrying.cancel()
-            severing.cancel()
-            await asyncio.wait((carrying, severing))
+            await asyncio.wait((carrying,))
 
     def cut_watches(self) -> None:
         """Break every open stream."""
@@ -106,6 +103,21 @@ class Network:
             for request in self.requests
             if not request.param("watch")
         ]
+
+
+async def _unless(cut: asyncio.Event, coming: Coroutine[Any, Any, T]) -> T:
+    """What is coming, or the end of the connection, whichever is first."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(coming), loop.create_task(cut.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if cut.is_set():
+            raise TransportError("connection reset")
+        return tasks[0].result()  # type: ignore[return-value]  # the first is what is coming
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 class Gate:

@@ -155,7 +155,9 @@ class ConsistentClient:
         dry_run: bool = False,
         subresource: str = "",
     ) -> Record:
-        """Server-side apply. Put `metadata.uid` in when the object is meant to exist already."""
+        """Server-side apply. Put `metadata.uid` in when the object is meant to exist already:
+        then Conflict is raised if there is none, or another, of that name.
+        """
         return await self._write(
             resource,
             key_of(obj),
@@ -192,19 +194,13 @@ class ConsistentClient:
             **(patch.get("metadata") or {}),
         }
         guarded = {**patch, "metadata": metadata} if metadata else patch
-        try:
-            return await self._write(
-                resource,
-                key,
-                lambda: self.live.merge_patch(
-                    resource, key, guarded, field_manager=field_manager, subresource=subresource
-                ),
-            )
-        except Invalid as error:
-            # To the server another uid in a patch is an attempt to change it.
-            if any(cause.field == "metadata.uid" for cause in error.causes):
-                raise Conflict(str(error), code=409, reason="Conflict") from error
-            raise
+        return await self._write(
+            resource,
+            key,
+            lambda: self.live.merge_patch(
+                resource, key, guarded, field_manager=field_manager, subresource=subresource
+            ),
+        )
 
     async def json_patch(
         self,
@@ -360,6 +356,11 @@ class ConsistentClient:
         self._fence.check()
         try:
             return await send()
+        except Invalid as error:
+            # To the server, another uid in what is written is an attempt to change the uid.
+            if any(cause.field == "metadata.uid" for cause in error.causes):
+                raise Conflict(str(error), code=409, reason="Conflict") from error
+            raise
         except BaseException as error:
             if _outcome_unknown(error):
                 self._mark(resource)
