@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, final
 
@@ -29,8 +29,6 @@ from kaito.kube.clock import Clock
 from kaito.kube.errors import Conflict
 from kaito.kube.objects import ObjectKey
 
-log = structlog.get_logger(__name__)
-
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
 """What in Go would have been a panic: counted as such, handled like any other error."""
 
@@ -56,6 +54,8 @@ class Attempt:
     random: Random
     metrics: ControllerMetrics
     timeout: float | None
+    # Bound once: structlog assembles a logger anew for every call on an unbound one.
+    log: Any = field(default_factory=lambda: structlog.get_logger(__name__).bind())
 
     async def run(self, item: Item[ObjectKey], release: Callable[[], None]) -> None:
         """Call the reconciler once and decide what becomes of the key.
@@ -67,18 +67,18 @@ class Attempt:
         facts = self._enter(item.key)
         once = _Once(release)
         started = self.clock.monotonic()
-        self.metrics.active.inc()
+        self.metrics.active += 1
         try:
             outcome = await self._outcome(item, once)
         finally:
-            self.metrics.active.dec()
+            self.metrics.active -= 1
             self.queue.done(item.key)
             once()
         seconds = self.clock.monotonic() - started
-        self.metrics.total[outcome].inc()
+        self.metrics.results[outcome] += 1
         self.metrics.seconds.observe(seconds)
         if outcome != "error":
-            level = log.info if facts else log.debug
+            level = self.log.info if facts else self.log.debug
             level("reconciled", result=outcome, seconds=round(seconds, 6), **facts)
 
     def _enter(self, key: ObjectKey) -> dict[str, Any]:
@@ -130,17 +130,17 @@ class Attempt:
         return result
 
     def _timed_out(self, timeout: float) -> ReconcileTimeout:
-        self.metrics.timeouts.inc()
+        self.metrics.timeouts += 1
         return ReconcileTimeout(f"the run took longer than {timeout:g} seconds")
 
     def _stuck(self, once: "_Once") -> None:
         # Called by a timer, whose context is that of the run.
-        log.error("reconcile ignores its cancellation; its worker is replaced")
+        self.log.error("reconcile ignores its cancellation; its worker is replaced")
         once()
 
     def _blocked(self, seconds: float) -> None:
-        self.metrics.blocked.inc()
-        log.warning("reconcile blocked the event loop", blocked_seconds=round(seconds, 3))
+        self.metrics.blocked += 1
+        self.log.warning("reconcile blocked the event loop", blocked_seconds=round(seconds, 3))
 
     def _failed(self, item: Item[ObjectKey], error: Exception) -> Outcome:
         causes = tuple(_leaves(error))
@@ -149,17 +149,17 @@ class Attempt:
         if all(isinstance(cause, Conflict) for cause in causes):
             self.queue.add_rate_limited(item.key, priority=item.priority)
             return "requeue"
-        self.metrics.errors.inc()
+        self.metrics.errors += 1
         if all(isinstance(cause, Terminal) for cause in causes):
-            self.metrics.terminal_errors.inc()
+            self.metrics.terminal_errors += 1
             self.queue.forget(item.key)
-            log.error("reconcile failed for good", result="error", error=str(error))
+            self.log.error("reconcile failed for good", result="error", error=str(error))
             return "error"
         if any(isinstance(cause, _BUGS) for cause in causes):
-            self.metrics.panics.inc()
+            self.metrics.panics += 1
         self.queue.add_rate_limited(item.key, priority=item.priority)
         failures = self.queue.failures(item.key)
-        log.error("reconcile failed", result="error", failures=failures, exc_info=error)
+        self.log.error("reconcile failed", result="error", failures=failures, exc_info=error)
         return "error"
 
 

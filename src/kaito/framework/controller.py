@@ -16,7 +16,7 @@ import structlog
 from kaito.framework.attempt import Attempt
 from kaito.framework.cache import CacheSyncTimeout
 from kaito.framework.fairness import Item
-from kaito.framework.metrics import Metrics
+from kaito.framework.metrics import ControllerMetrics, Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
 from kaito.framework.reconcile import Consistency, Reconciler
 from kaito.framework.sources import Feed, Informers, Source
@@ -77,7 +77,7 @@ class Controller:
         self._sources = tuple(sources)
         self._environment: Environment | None = None
         self._queue: WorkQueue[ObjectKey] | None = None
-        self._attempt: Attempt | None = None
+        self._metrics: ControllerMetrics | None = None
         self._slots = asyncio.Semaphore(options.concurrency)
         self._parked: set[asyncio.Task[None]] = set()
         self._gate: asyncio.Task[None] | None = None
@@ -111,16 +111,7 @@ class Controller:
             limits=self.options.limits,
         )
         environment.metrics.queue(self._queue)
-        self._attempt = Attempt(
-            name=self.name,
-            kind=self.kind,
-            reconciler=self._reconciler,
-            queue=self._queue,
-            clock=environment.clock,
-            random=environment.random,
-            metrics=environment.metrics.controller(self.name, self.options.concurrency),
-            timeout=self.options.reconcile_timeout,
-        )
+        self._metrics = environment.metrics.controller(self.name, self.options.concurrency)
         for source in self._sources:
             source.declare(environment.informers)
 
@@ -130,9 +121,19 @@ class Controller:
         Raises CacheSyncTimeout, and Fenced when a run met the shut fence. Cancelling it cancels
         the runs.
         """
-        environment, attempt = self._environment, self._attempt
-        if environment is None or attempt is None:
+        environment, metrics = self._environment, self._metrics
+        if environment is None or metrics is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
+        attempt = Attempt(
+            name=self.name,
+            kind=self.kind,
+            reconciler=self._reconciler,
+            queue=self.queue,
+            clock=environment.clock,
+            random=environment.random,
+            metrics=metrics,
+            timeout=self.options.reconcile_timeout,
+        )
         started = [source.start(environment.informers, self._enqueue) for source in self._sources]
         feeds = [feed for feed in started if feed is not None]
         try:

@@ -35,19 +35,71 @@ REQUEST_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0,
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControllerMetrics:
-    """The metrics of one controller, labels bound."""
+_PREFIX = "controller_runtime"
 
-    total: dict[Outcome, Counter]
-    errors: Counter
-    terminal_errors: Counter
-    panics: Counter
-    timeouts: Counter
-    seconds: Buckets
-    active: Gauge
-    blocked: Counter
+_COUNTERS = {
+    "errors": (
+        f"{_PREFIX}_reconcile_errors_total",
+        "Total number of reconciliation errors per controller",
+    ),
+    "terminal_errors": (
+        f"{_PREFIX}_terminal_reconcile_errors_total",
+        "Total number of terminal reconciliation errors per controller",
+    ),
+    "panics": (
+        f"{_PREFIX}_reconcile_panics_total",
+        "Total number of reconciliations per controller that ended in a programming error",
+    ),
+    "timeouts": (
+        f"{_PREFIX}_reconcile_timeouts_total",
+        "Total number of reconciliation timeouts per controller",
+    ),
+    "blocked": (
+        "event_loop_blocked_total",
+        "Steps of reconciles that kept the event loop to themselves for over 100 ms",
+    ),
+}
+
+_GAUGES = {
+    "workers": (
+        f"{_PREFIX}_max_concurrent_reconciles",
+        "Maximum number of concurrent reconciles per controller",
+    ),
+    "active": (
+        f"{_PREFIX}_active_workers",
+        "Number of currently used workers per controller",
+    ),
+}
+
+_Family = CounterMetricFamily | GaugeMetricFamily
+
+
+@final
+class ControllerMetrics:
+    """What the runs of one controller came to. Plain numbers: they change with every run."""
+
+    __slots__ = (
+        "active",
+        "blocked",
+        "errors",
+        "panics",
+        "results",
+        "seconds",
+        "terminal_errors",
+        "timeouts",
+        "workers",
+    )
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.active = 0
+        self.results: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
+        self.errors = 0
+        self.terminal_errors = 0
+        self.panics = 0
+        self.timeouts = 0
+        self.blocked = 0
+        self.seconds = Buckets(RECONCILE_BUCKETS)
 
 
 @final
@@ -69,49 +121,10 @@ class Metrics:
         self._runs = _RunCollector()
         registry.register(self._queues)
         registry.register(self._runs)
-        prefix = "controller_runtime"
-        label = ("controller",)
 
-        def counter(name: str, text: str, labels: tuple[str, ...] = label) -> Counter:
+        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
             return Counter(name, text, labels, registry=registry)
 
-        self._total = counter(
-            f"{prefix}_reconcile_total",
-            "Total number of reconciliations per controller",
-            ("controller", "result"),
-        )
-        self._errors = counter(
-            f"{prefix}_reconcile_errors_total",
-            "Total number of reconciliation errors per controller",
-        )
-        self._terminal = counter(
-            f"{prefix}_terminal_reconcile_errors_total",
-            "Total number of terminal reconciliation errors per controller",
-        )
-        self._panics = counter(
-            f"{prefix}_reconcile_panics_total",
-            "Total number of reconciliations per controller that ended in a programming error",
-        )
-        self._timeouts = counter(
-            f"{prefix}_reconcile_timeouts_total",
-            "Total number of reconciliation timeouts per controller",
-        )
-        self._workers = Gauge(
-            f"{prefix}_max_concurrent_reconciles",
-            "Maximum number of concurrent reconciles per controller",
-            label,
-            registry=registry,
-        )
-        self._active = Gauge(
-            f"{prefix}_active_workers",
-            "Number of currently used workers per controller",
-            label,
-            registry=registry,
-        )
-        self._blocked = counter(
-            "event_loop_blocked_total",
-            "Steps of reconciles that kept the event loop to themselves for over 100 ms",
-        )
         self.loop_lag = Histogram(
             "event_loop_lag_seconds",
             "How late the event loop ran a timer",
@@ -150,18 +163,8 @@ class Metrics:
         )
 
     def controller(self, name: str, workers: int) -> ControllerMetrics:
-        """Bind one controller's metrics, all at zero."""
-        self._workers.labels(name).set(workers)
-        return ControllerMetrics(
-            total={outcome: self._total.labels(name, outcome) for outcome in OUTCOMES},
-            errors=self._errors.labels(name),
-            terminal_errors=self._terminal.labels(name),
-            panics=self._panics.labels(name),
-            timeouts=self._timeouts.labels(name),
-            seconds=self._runs.add(name),
-            active=self._active.labels(name),
-            blocked=self._blocked.labels(name),
-        )
+        """Export one controller's numbers, all at zero."""
+        return self._runs.add(name, ControllerMetrics(workers))
 
     def queue(self, queue: WorkQueue[Any]) -> None:
         """Export a queue; its name is also its controller's."""
@@ -245,26 +248,43 @@ class _QueueCollector(Collector):
 
 
 class _RunCollector(Collector):
-    """How long runs took, per controller."""
+    """What the runs of each controller came to."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, Buckets] = {}
+        self._controllers: dict[str, ControllerMetrics] = {}
 
-    def add(self, controller: str) -> Buckets:
-        return self._seconds.setdefault(controller, Buckets(RECONCILE_BUCKETS))
+    def add(self, name: str, metrics: ControllerMetrics) -> ControllerMetrics:
+        self._controllers[name] = metrics
+        return metrics
 
     def collect(self) -> Iterator[Metric]:
-        family = HistogramMetricFamily(
-            "controller_runtime_reconcile_time_seconds",
+        total = CounterMetricFamily(
+            f"{_PREFIX}_reconcile_total",
+            "Total number of reconciliations per controller",
+            labels=("controller", "result"),
+        )
+        seconds = HistogramMetricFamily(
+            f"{_PREFIX}_reconcile_time_seconds",
             "Length of time per reconciliation per controller",
             labels=("controller",),
         )
-        for controller, buckets in self._seconds.items():
-            _add_buckets(family, (controller,), buckets)
-        yield family
+        for name, metrics in self._controllers.items():
+            for outcome, number in metrics.results.items():
+                total.add_metric((name, outcome), number)
+            _add_buckets(seconds, (name,), metrics.seconds)
+        yield from (total, seconds)
+        for field, (metric, text) in _COUNTERS.items():
+            yield self._fill(CounterMetricFamily(metric, text, labels=("controller",)), field)
+        for field, (metric, text) in _GAUGES.items():
+            yield self._fill(GaugeMetricFamily(metric, text, labels=("controller",)), field)
 
     def describe(self) -> Iterator[Metric]:
         return self.collect()
+
+    def _fill(self, family: _Family, field: str) -> _Family:
+        for name, metrics in self._controllers.items():
+            family.add_metric((name,), getattr(metrics, field))
+        return family
 
 
 def _add_buckets(family: HistogramMetricFamily, labels: tuple[str, ...], buckets: Buckets) -> None:
