@@ -1,0 +1,345 @@
+"""The node provisioner on a whole world: API server, Azure, and machines that join, all in this
+process and in virtual time. The operator can be cut off and started again; the world stays.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+from azure.core.pipeline.transport import AsyncHttpTransport
+
+from kaito.api.resources import NODECLAIMS
+from kaito.apiserver.door import in_process
+from kaito.apiserver.server import ApiServer, RequestInfo
+from kaito.controllers.nodeclaim.controller import nodeclaim_controllers
+from kaito.controllers.nodeclaim.options import NodeClaimOptions
+from kaito.framework.cache import Cache
+from kaito.framework.consistent import ConsistentClient
+from kaito.framework.manager import Manager
+from kaito.kube.client import Client
+from kaito.kube.clock import LoopClock, rfc3339
+from kaito.kube.errors import NotFound
+from kaito.kube.objects import Json, ObjectKey, Record
+from kaito.kube.resources import CRDS, EVENTS, NODES, PODS
+from kaito.kube.transport import Request, Response, Stream, Transport
+from kaito.provisioner.azure.cloud import AzureCloud
+from kaito.simulator.arm.endpoint import ArmEndpoint
+from kaito.simulator.arm.machines import Machine
+from kaito.simulator.arm.pools import ArmOptions
+from kaito.simulator.arm.sdk import AnyCredential, azure_transport
+
+A100 = "Standard_NC24ads_A100_v4"
+JOIN, READY, GPU = 30.0, 20.0, 40.0
+"""Seconds from power-on to the Node, from there to Ready, and from there to its GPUs."""
+
+Write = tuple[str, str]
+"""Verb and what: `("PATCH", "/apis/.../nodeclaims/ws1")` or `("PUT", ".../agentPools/ws1")`."""
+
+
+def claim(name: str = "ws1", **spec: Any) -> Json:
+    """As the workspace controller makes them."""
+    return {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodeClaim",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kaito.sh/workspace": "phi",
+                "kaito.sh/workspacenamespace": "default",
+                "karpenter.sh/nodepool": "kaito",
+            },
+            "annotations": {"kaito.sh/node-image-family": "ubuntu"},
+        },
+        "spec": {
+            "expireAfter": "Never",
+            "nodeClassRef": {"group": "kaito.sh", "kind": "KaitoNodeClass", "name": "default"},
+            "requirements": [
+                {"key": "karpenter.sh/nodepool", "operator": "In", "values": ["kaito"]},
+                {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [A100]},
+            ],
+            "resources": {"requests": {"storage": "120Gi"}},
+            "taints": [{"key": "sku", "value": "gpu", "effect": "NoSchedule"}],
+            **spec,
+        },
+    }
+
+
+class Line:
+    """What one incarnation of the operator sends, Kubernetes and Azure, and where it is cut."""
+
+    def __init__(self, cut: Callable[[int], str] = lambda _: "") -> None:
+        self.writes: list[Write] = []
+        self.severed = asyncio.Event()
+        self._cut = cut
+
+    async def pass_(self, method: str, path: str, send: Callable[[], Any]) -> Any:
+        """Send it, unless the line is cut: then nothing is ever heard again."""
+        if self.severed.is_set():
+            await asyncio.Event().wait()
+        if method == "GET" or path.endswith("/events"):
+            return await send()
+        self.writes.append((method, path))
+        cut = self._cut(len(self.writes))
+        if cut == "before":
+            self.severed.set()
+            await asyncio.Event().wait()
+        answer = await send()
+        if cut == "after":
+            self.severed.set()
+            await asyncio.Event().wait()
+        return answer
+
+
+class LineTransport:
+    """The way to the API server over a line."""
+
+    def __init__(self, inner: Transport, line: Line) -> None:
+        self._inner = inner
+        self._line = line
+
+    async def send(self, request: Request, *, timeout: float | None = None) -> Response:
+        async def send() -> Response:
+            return await self._inner.send(request, timeout=timeout)
+
+        answer: Response = await self._line.pass_(request.method, request.path, send)
+        return answer
+
+    def stream(
+        self, request: Request, *, idle_timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Stream]:
+        return self._inner.stream(request, idle_timeout=idle_timeout)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class LineToAzure(AsyncHttpTransport):
+    """The way to Azure over a line."""
+
+    def __init__(self, inner: Any, line: Line) -> None:
+        self._inner = inner
+        self._line = line
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        path = request.url.split("?")[0]
+        return await self._line.pass_(
+            request.method, path, lambda: self._inner.send(request, **options)
+        )
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+class Machinery:
+    """A manager and its consistent client."""
+
+    def __init__(self, manager: Manager) -> None:
+        self.manager = manager
+        self.cache: Cache = manager.cache
+        self.live: Client = manager.live
+        self.clock = manager.clock
+        self.recorder = manager.recorder
+        made = ConsistentClient(
+            manager.live, manager.cache, fence=manager.fence, clock=manager.clock
+        )
+        self.client: ConsistentClient = getattr(manager, "client", made)
+
+
+class World:
+    """Everything that outlives an operator."""
+
+    def __init__(self, seed: int = 3, **arm: Any) -> None:
+        self.clock = LoopClock()
+        self.random = Random(seed)
+        self.requests: list[RequestInfo] = []
+        self.server = ApiServer(clock=self.clock, random=self.random)
+        self.server.on_request = self.requests.append
+        self.api = Client(in_process(self.server), clock=self.clock, random=self.random)
+        self.arm = ArmEndpoint(
+            clock=self.clock, random=self.random, options=ArmOptions(jitter=0, **arm)
+        )
+        self.joins = True
+        self.healthy = True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        path = Path(__file__).parents[3] / "config/crd/karpenter/karpenter.sh_nodeclaims.yaml"
+        await self.api.create(CRDS, yaml.safe_load(path.read_text()))
+        async with asyncio.TaskGroup() as group:
+            nodes = group.create_task(self._nodes())
+            try:
+                yield
+            finally:
+                nodes.cancel()
+
+    @asynccontextmanager
+    async def operator(
+        self, options: NodeClaimOptions | None = None, line: Line | None = None
+    ) -> AsyncIterator[Line]:
+        """One incarnation. Leaving it is a crash: what hangs is cancelled, nothing is tidied."""
+        line = line or Line()
+        where = self.arm.options
+        transport = LineTransport(in_process(self.server), line)
+        cloud = AzureCloud(
+            subscription=where.subscription,
+            resource_group=where.resource_group,
+            cluster=where.cluster,
+            credential=AnyCredential(),
+            clock=self.clock,
+            random=self.random,
+            transport=LineToAzure(azure_transport(self.arm), line),
+        )
+        manager = Manager(transport, clock=self.clock, random=self.random)
+        for controller in nodeclaim_controllers(Machinery(manager), cloud, options):
+            manager.add(controller)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(manager.run(asyncio.Event()))
+            try:
+                yield line
+            finally:
+                line.severed.set()
+                running.cancel()
+
+    # What people and other controllers do
+
+    async def make(self, obj: Json) -> Record:
+        return await self.api.create(NODECLAIMS, obj)
+
+    async def claim(self, name: str = "ws1") -> Record | None:
+        try:
+            return await self.api.get(NODECLAIMS, ObjectKey("", name))
+        except NotFound:
+            return None
+
+    async def delete(self, name: str = "ws1") -> None:
+        await self.api.delete(NODECLAIMS, ObjectKey("", name))
+
+    async def nodes(self) -> list[Record]:
+        return (await self.api.list(NODES)).items
+
+    async def events(self) -> list[tuple[str, str]]:
+        found = (await self.api.list(EVENTS)).items
+        return [(str(e.get("type")), str(e.get("reason"))) for e in found]
+
+    async def pod(self, name: str, node: str, **spec: Any) -> None:
+        metadata: Json = {"name": name, "namespace": "default", **spec.pop("metadata", {})}
+        await self.api.create(
+            PODS,
+            {
+                "metadata": metadata,
+                "spec": {
+                    "nodeName": node,
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "c", "image": "i"}],
+                    **spec,
+                },
+            },
+        )
+
+    async def condition(self, kind: str, name: str = "ws1") -> tuple[str, str, str]:
+        record = await self.claim(name)
+        found = (record.get("status", "conditions") if record else None) or []
+        for entry in found:
+            if entry["type"] == kind:
+                return entry["status"], entry["reason"], entry["message"]
+        return "", "", ""
+
+    async def until(self, true: Callable[[], Any], seconds: float = 3600) -> float:
+        """Look every second until `true` is; returns the seconds it took."""
+        start = self.clock.monotonic()
+        while self.clock.monotonic() - start < seconds:
+            if await true():
+                return self.clock.monotonic() - start
+            await self.clock.sleep(1)
+        record = await self.claim()
+        told = record.json() if record else None
+        raise AssertionError(f"never: {told} {self.arm.states()} {await self.events()}")
+
+    async def ready(self, name: str = "ws1") -> bool:
+        return (await self.condition("Ready", name))[0] == "True"
+
+    async def gone(self, name: str = "ws1") -> bool:
+        return await self.claim(name) is None
+
+    # The machines
+
+    async def _nodes(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            seen: tuple[Machine, ...] = ()
+            while True:
+                now = await self.arm.changed(seen)
+                for machine in now:
+                    if machine.provider_id not in {m.provider_id for m in seen} and machine.joins:
+                        group.create_task(self._join(machine))
+                for machine in seen:
+                    if machine.provider_id not in {m.provider_id for m in now}:
+                        await self._leave(machine)
+                seen = now
+
+    async def _leave(self, machine: Machine) -> None:
+        """As the cloud controller manager does it."""
+        try:
+            await self.api.delete(NODES, ObjectKey("", machine.name))
+        except NotFound:
+            return
+
+    async def _join(self, machine: Machine) -> None:
+        await self.clock.sleep(JOIN)
+        if not self.joins or machine not in self.arm.current():
+            return
+        taints = [{"key": t.key, "value": t.value, "effect": t.effect} for t in machine.taints]
+        not_ready = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+        await self.api.create(
+            NODES,
+            {
+                "metadata": {"name": machine.name, "labels": dict(machine.labels)},
+                "spec": {"providerID": machine.provider_id, "taints": [*taints, not_ready]},
+            },
+        )
+        await self.set_ready(machine.name, "False", {"cpu": "24"})
+        await self.clock.sleep(READY)
+        await self._change(machine.name, taints=True)
+        if self.healthy:
+            await self.set_ready(machine.name, "True", {"cpu": "24"})
+        await self.clock.sleep(GPU)
+        await self.set_ready(
+            machine.name,
+            "True" if self.healthy else "False",
+            {"cpu": "24", "nvidia.com/gpu": "1"},
+        )
+
+    async def _change(self, name: str, *, taints: bool) -> None:
+        try:
+            node = await self.api.get(NODES, ObjectKey("", name))
+        except NotFound:
+            return
+        kept = [t for t in node.get("spec", "taints") if "not-ready" not in t["key"]]
+        await self.api.merge_patch(NODES, node.key, {"spec": {"taints": kept}})
+
+    async def set_ready(self, name: str, status: str, capacity: Json | None = None) -> None:
+        condition = {
+            "type": "Ready",
+            "status": status,
+            "reason": "Kubelet",
+            "message": "told by the kubelet",
+            "lastTransitionTime": rfc3339(self.clock.wall()),
+        }
+        told: Json = {"conditions": [condition]}
+        if capacity is not None:
+            told |= {"capacity": capacity, "allocatable": capacity}
+        try:
+            await self.api.merge_patch(
+                NODES, ObjectKey("", name), {"status": told}, subresource="status"
+            )
+        except NotFound:
+            return
