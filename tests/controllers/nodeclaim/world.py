@@ -4,7 +4,7 @@ process and in virtual time. The operator can be cut off and started again; the 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +22,7 @@ from kaito.framework.consistent import ConsistentClient
 from kaito.framework.manager import Manager
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock, rfc3339
-from kaito.kube.errors import NotFound
+from kaito.kube.errors import AlreadyExists, NotFound
 from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import CRDS, EVENTS, NODES, PODS
 from kaito.kube.transport import Request, Response, Stream, Transport
@@ -35,6 +35,8 @@ from kaito.simulator.arm.sdk import AnyCredential, azure_transport
 A100 = "Standard_NC24ads_A100_v4"
 JOIN, READY, GPU = 30.0, 20.0, 40.0
 """Seconds from power-on to the Node, from there to Ready, and from there to its GPUs."""
+
+INVALID = b'{"kind":"Status","code":422,"reason":"Invalid","message":"spec is invalid"}'
 
 Write = tuple[str, str]
 """Verb and what: `("PATCH", "/apis/.../nodeclaims/ws1")` or `("PUT", ".../agentPools/ws1")`."""
@@ -74,6 +76,8 @@ class Line:
     def __init__(self, cut: Callable[[int], str] = lambda _: "") -> None:
         self.writes: list[Write] = []
         self.severed = asyncio.Event()
+        self.refuse: Callable[[str], bool] = lambda _: False
+        """Paths whose writes the server refuses as invalid."""
         self._cut = cut
 
     async def pass_(self, method: str, path: str, send: Callable[[], Any]) -> Any:
@@ -103,6 +107,8 @@ class LineTransport:
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Response:
         async def send() -> Response:
+            if request.method != "GET" and self._line.refuse(request.path):
+                return Response(status=422, body=INVALID)
             return await self._inner.send(request, timeout=timeout)
 
         answer: Response = await self._line.pass_(request.method, request.path, send)
@@ -170,6 +176,8 @@ class World:
         )
         self.joins = True
         self.healthy = True
+        self.leaves = True
+        """Whether Nodes of machines that are off are deleted."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -245,6 +253,12 @@ class World:
                 },
             },
         )
+        await self.api.merge_patch(
+            PODS,
+            ObjectKey("default", name),
+            {"status": {"phase": "Running"}},
+            subresource="status",
+        )
 
     async def condition(self, kind: str, name: str = "ws1") -> tuple[str, str, str]:
         record = await self.claim(name)
@@ -283,11 +297,15 @@ class World:
                         group.create_task(self._join(machine))
                 for machine in seen:
                     if machine.provider_id not in {m.provider_id for m in now}:
-                        await self._leave(machine)
+                        group.create_task(self._leave(machine))
                 seen = now
 
     async def _leave(self, machine: Machine) -> None:
-        """As the cloud controller manager does it."""
+        """The kubelet falls silent; then the cloud controller manager deletes the Node."""
+        await self.set_ready(machine.name, "Unknown")
+        await self.clock.sleep(10)
+        if not self.leaves:
+            return
         try:
             await self.api.delete(NODES, ObjectKey("", machine.name))
         except NotFound:
@@ -299,13 +317,14 @@ class World:
             return
         taints = [{"key": t.key, "value": t.value, "effect": t.effect} for t in machine.taints]
         not_ready = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
-        await self.api.create(
-            NODES,
-            {
-                "metadata": {"name": machine.name, "labels": dict(machine.labels)},
-                "spec": {"providerID": machine.provider_id, "taints": [*taints, not_ready]},
-            },
-        )
+        with suppress(AlreadyExists):
+            await self.api.create(
+                NODES,
+                {
+                    "metadata": {"name": machine.name, "labels": dict(machine.labels)},
+                    "spec": {"providerID": machine.provider_id, "taints": [*taints, not_ready]},
+                },
+            )
         await self.set_ready(machine.name, "False", {"cpu": "24"})
         await self.clock.sleep(READY)
         await self._change(machine.name, taints=True)

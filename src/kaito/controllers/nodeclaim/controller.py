@@ -12,7 +12,7 @@ from typing import Final, Protocol, final
 
 from kaito.api.names import Finalizer, Label
 from kaito.api.resources import NODECLAIMS
-from kaito.controllers.nodeclaim import readiness, words
+from kaito.controllers.nodeclaim import readiness, repair, words
 from kaito.controllers.nodeclaim.launch import Events, Launch, Launcher
 from kaito.controllers.nodeclaim.managed import is_managed, size_requirement
 from kaito.controllers.nodeclaim.observe import (
@@ -29,7 +29,6 @@ from kaito.controllers.nodeclaim.options import NodeClaimOptions
 from kaito.controllers.nodeclaim.orphans import SWEEP, Sweeper
 from kaito.controllers.nodeclaim.pace import Pace
 from kaito.controllers.nodeclaim.registration import node_patch
-from kaito.controllers.nodeclaim.repair import Blocked, Fine, Replace, verdict
 from kaito.controllers.nodeclaim.status import StatusWriter
 from kaito.controllers.nodeclaim.termination import Terminator, Tools, release_node
 from kaito.controllers.nodeclaim.words import Reason
@@ -202,25 +201,40 @@ class NodeClaims:
     async def _repair(self, seen: Observed, launch: Launch) -> float | None:
         if launch.condition.status != "True":
             return None
-        decision = verdict(seen, self._managed_nodes, self._options)
-        match decision:
-            case Fine():
-                return decision.again
-            case Blocked():
-                if self._pace.is_news(seen.uid, decision.message):
-                    self._warn(seen, Reason.REPAIR_BLOCKED, decision.message)
-                return decision.again
-            case Replace():
-                return await self._replace(seen, decision.message)
+        trouble = repair.trouble(seen, self._options)
+        if trouble is None:
+            self._pace.whole(seen.uid)
+            return None
+        if trouble.harmless > 0:
+            return trouble.harmless
+        watched = self._pace.broken_for(seen.uid)
+        if watched is None and await self._runs(seen):
+            self._pace.broken(seen.uid)
+            watched = 0.0
+        if watched is None:
+            return self._options.sweep
+        if (left := trouble.left(watched)) > 0:
+            return left
+        if blocked := repair.brake(self._managed_nodes(), seen.now, self._options):
+            if self._pace.is_news(seen.uid, blocked):
+                self._warn(seen, Reason.REPAIR_BLOCKED, f"{blocked}; {trouble.message}")
+            return self._options.repair_after
+        if not await self._runs(seen):
+            self._pace.whole(seen.uid)
+            return self._options.sweep
+        await self._replace(seen, trouble.message)
+        return None
 
-    async def _replace(self, seen: Observed, message: str) -> float | None:
+    async def _runs(self, seen: Observed) -> bool:
         """Only what runs can be broken: a stopped or vanished machine is another matter."""
         try:
             instance = await self._cloud.get(seen.claim.metadata.name)
         except CloudError:
-            return self._options.retry_first
-        if instance is None or instance.state is not State.READY:
-            return self._options.repair_after
+            return False
+        return instance is not None and instance.state is State.READY
+
+    async def _replace(self, seen: Observed, message: str) -> None:
+        """Its owner makes another one. What still runs on it is not waited for."""
         now = {words.Annotation.TERMINATION_TIMESTAMP: rfc3339(seen.now)}
         await self._client.merge_patch(
             NODECLAIMS,
@@ -230,7 +244,6 @@ class NodeClaims:
             field_manager=FIELD_MANAGER,
         )
         await self._delete(seen, Reason.UNHEALTHY, f"{message}; the machine is replaced")
-        return None
 
     async def _node_deleted(self, seen: Observed, node: Node) -> Result:
         """`kubectl delete node` ends the machine, as it should. But a Node that had stopped

@@ -17,6 +17,7 @@ class _Entry:
     creating_since: float | None = None
     told_at: float | None = None
     news: str = ""
+    broken_since: float | None = None
 
 
 @final
@@ -61,6 +62,22 @@ class Pace:
         if entry is None or entry.told_at is None:
             return float("inf")
         return self._clock.monotonic() - entry.told_at
+
+    def broken(self, uid: str) -> None:
+        """It is broken although its machine runs: patience begins."""
+        self._entry(uid).broken_since = self._clock.monotonic()
+
+    def broken_for(self, uid: str) -> float | None:
+        """Seconds of patience so far; None before it began."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.broken_since is None:
+            return None
+        return self._clock.monotonic() - entry.broken_since
+
+    def whole(self, uid: str) -> None:
+        """It works, or does not run: patience would begin anew."""
+        if uid in self._entries:
+            self._entries[uid].broken_since = None
 
     def is_news(self, uid: str, message: str) -> bool:
         """Whether this differs from what was asked about last."""
