@@ -1,5 +1,7 @@
 """Log lines of these tests are kept in memory."""
 
+import logging
+
 import pytest
 import structlog
 
@@ -16,6 +18,10 @@ def lines():
         raise structlog.DropEvent
 
     before = structlog.get_config()
-    structlog.configure(processors=[add_context, capture], cache_logger_on_first_use=False)
+    structlog.configure(
+        processors=[add_context, capture],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        cache_logger_on_first_use=False,
+    )
     yield captured
     structlog.configure(**before)

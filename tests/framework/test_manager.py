@@ -1,9 +1,11 @@
 """Lifetimes: what starts when, what ends when, and what is reported."""
 
 import asyncio
+import gc
 
 import pytest
 
+from kaito.apiserver.door import in_process
 from kaito.framework.controller import Controller, ControllerOptions
 from kaito.framework.fence import Fenced
 from kaito.framework.manager import StopOverdue
@@ -12,7 +14,7 @@ from kaito.framework.sources import for_object
 from kaito.kube.objects import Resource
 from kaito.kube.resources import CONFIGMAPS, LEASES
 from tests.framework.bench import Scripted
-from tests.framework.world import LEASE, World, configmap, controller, key, running
+from tests.framework.world import LEASE, Cut, World, configmap, controller, key, running
 
 
 def leaves(error):
@@ -257,6 +259,51 @@ async def test_nothing_is_added_to_a_manager_that_stops():
         manager.add(controller(Scripted()))
 
 
+async def test_a_crash_leaves_everything_as_it_is():
+    """Cut off first, then cancelled: no cleanup reaches the server, not even of the lease."""
+    world = World()
+    cut = Cut(in_process(world.server), world.clock)
+    manager = world.manager(transport=cut, leader=LEASE, identity="one")
+
+    async def slow(key):
+        try:
+            await world.clock.sleep(1000)
+        finally:
+            manager.recorder("test").event(
+                {"apiVersion": "v1", "kind": "ConfigMap", **configmap("a")},
+                type="Normal",
+                reason="Ended",
+                message="never told",
+                action="End",
+            )
+
+    manager.add(controller(Scripted(slow)))
+    await world.configmaps("a")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(manager.run(asyncio.Event()))
+        await world.clock.sleep(5)
+        cut.state = "silent"
+        world.requests.clear()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    assert world.requests == []
+    lease = await world.client.get(LEASES, key("widgets"))
+    assert lease.get("spec", "holderIdentity") == "one"
+
+
+async def test_a_manager_runs_once():
+    """Its queues are closed after the stop; a second run would do nothing, silently."""
+    manager = World().manager()
+    stop = asyncio.Event()
+    stop.set()
+    await manager.run(stop)
+
+    with pytest.raises(RuntimeError, match="starts nothing new"):
+        await manager.run(stop)
+
+
 async def test_s67_a_standby_has_warm_caches_and_starts_within_a_second():
     """The leader ends cleanly; the standby reconciles what it already knows within a second."""
     world, reconciler = World(), Scripted()
@@ -390,3 +437,17 @@ async def test_requests_are_counted_as_client_go_counts_them():
 
     labels = {"code": "201", "method": "POST", "host": ""}
     assert manager.registry.get_sample_value("rest_client_requests_total", labels) == 1
+
+
+async def test_what_lives_long_is_hidden_from_the_collector_after_the_first_sync():
+    """Asked for, it happens once, when every cache is complete."""
+    world = World()
+    manager = world.manager(freeze_after_sync=True)
+    manager.add(controller(Scripted()))
+    gc.unfreeze()
+    try:
+        async with running(manager):
+            await world.clock.sleep(1)
+            assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()

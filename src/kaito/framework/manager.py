@@ -13,7 +13,7 @@ reading upwards. Whatever fails inside ends what is inside it first; all failure
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from random import Random
@@ -30,6 +30,7 @@ from kaito.framework.elector import Elector
 from kaito.framework.fence import Fence, FencedTransport
 from kaito.framework.leader import LeaderOptions
 from kaito.framework.leadership import elected_here, elected_on_thread
+from kaito.framework.memory import freeze
 from kaito.framework.metrics import Metrics
 from kaito.framework.probes import Check
 from kaito.framework.recorder import EventSink, Recorder
@@ -58,6 +59,9 @@ class ManagerOptions:
     user_agent: str = "kaito"
     grace_seconds: float = 30.0
     """How long runs in progress may take after the stop; negative: as long as they like."""
+    freeze_after_sync: bool = False
+    """Once the caches are complete, hide what is there from the garbage collector, whose pauses
+    would otherwise grow with the caches. Concerns the whole process."""
     loop_lag_interval: float = 0.0
     """Seconds between measurements of how late the event loop runs timers; 0: off."""
 
@@ -161,11 +165,12 @@ class Manager:
 
         Raises an ExceptionGroup of whatever broke, at the start, while running, or at the stop.
         """
+        self._refuse_while_stopping()
         everyone = [(name, run) for name, run, leader in self._runnables if not leader]
         try:
             async with (
                 self._endpoints(),
-                _beside([("caches", self.cache.run), *self._lag_monitor()]),
+                _beside([("caches", self.cache.run), *self._housekeeping()]),
                 self._recording(),
                 _beside(everyone),
             ):
@@ -257,8 +262,16 @@ class Manager:
             metrics=self.metrics.leader(options.name),
         )
 
-    def _lag_monitor(self) -> list[tuple[str, Run]]:
-        return [("loop lag", self._measure_lag)] if self.options.loop_lag_interval > 0 else []
+    def _housekeeping(self) -> Iterator[tuple[str, Run]]:
+        if self.options.loop_lag_interval > 0:
+            yield "loop lag", self._measure_lag
+        if self.options.freeze_after_sync:
+            yield "freeze", self._freeze
+
+    async def _freeze(self) -> None:
+        for informer in tuple(self.cache.informers()):
+            await informer.synced()
+        freeze()
 
     async def _measure_lag(self) -> None:
         interval = self.options.loop_lag_interval
