@@ -70,12 +70,12 @@ def workload(plan: Plan, identity: Identity, options: RenderOptions) -> Json:
 def _cuda_toolkit(plan: Plan, options: RenderOptions) -> Json:
     """Puts a CUDA toolkit on the node, once for all pods: some kernels are compiled at start."""
     install = f"flock {_CUDA_PATH}/.lock /workspace/cuda-provision.sh"
-    return {
-        "name": "cuda-toolkit-provisioner",
-        "image": plan.blueprint.image.reference(options.registry),
-        "command": ["/bin/sh", "-c", install],
-        "volumeMounts": [pod.mount(_CUDA, _CUDA_PATH)],
-    }
+    return pod.task(
+        "cuda-toolkit-provisioner",
+        plan.blueprint.image.reference(options.registry),
+        ["/bin/sh", "-c", install],
+        mounts=[pod.mount(_CUDA, _CUDA_PATH)],
+    )
 
 
 def services(plan: Plan, identity: Identity) -> list[Json]:

@@ -20,7 +20,7 @@ def script(name: str) -> str:
     return (package_files.files("kaito.manifests.scripts") / name).read_text(encoding="utf-8")
 
 
-def env(values: Sequence[tuple[str, str]]) -> list[Json]:
+def variables(values: Sequence[tuple[str, str]]) -> list[Json]:
     return [{"name": name, "value": value} for name, value in values]
 
 
@@ -76,7 +76,7 @@ def engine_container(
         "name": name,
         "image": blueprint.image.reference(options.registry),
         "command": command(blueprint, argv),
-        "env": env(blueprint.env),
+        "env": variables(blueprint.env),
         "ports": [
             {"containerPort": port.number, **({"name": port.name} if port.name else {})}
             for port in blueprint.ports
@@ -85,7 +85,35 @@ def engine_container(
         "volumeMounts": [mount(item.volume, item.path) for item in blueprint.mounts],
     }
     container |= {field: probe(spec) for field, spec in probes.items() if spec is not None}
-    return {field: value for field, value in container.items() if value != []}
+    return telling({field: value for field, value in container.items() if value != []})
+
+
+def telling(container: Json) -> Json:
+    """A container whose last log lines become its termination message when it fails.
+
+    That message is what a condition can show, so that nobody has to look for the pod.
+    """
+    return {**container, "terminationMessagePolicy": "FallbackToLogsOnError"}
+
+
+def shell(name: str) -> list[str]:
+    """The command that runs one of our shell programs."""
+    return ["/bin/sh", "-c", script(name)]
+
+
+def task(
+    name: str,
+    image: str,
+    command: list[str],
+    *,
+    mounts: list[Json],
+    env: Sequence[tuple[str, str]] = (),
+) -> Json:
+    """A container that does one thing and ends."""
+    container: Json = {"name": name, "image": image, "command": command}
+    if env:
+        container["env"] = variables(env)
+    return telling({**container, "volumeMounts": mounts})
 
 
 def scratch_volumes(mounts: Sequence[Mount]) -> list[Json]:

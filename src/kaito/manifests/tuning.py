@@ -115,42 +115,30 @@ def _weights(blueprint: Blueprint, options: RenderOptions) -> Json:
     if blueprint.weights is None:
         raise ValueError(f"{blueprint.preset}: no image with the weights is known")
     reference = blueprint.weights.reference(options.registry)
-    return {
-        "name": "model-weights-downloader",
-        "image": ORAS_WEIGHTS_IMAGE,
-        "command": ["oras", "pull", reference, "-o", WEIGHTS_PATH],
-        "volumeMounts": [pod.mount(WEIGHTS, WEIGHTS_PATH)],
-    }
+    return pod.task(
+        "model-weights-downloader",
+        ORAS_WEIGHTS_IMAGE,
+        ["oras", "pull", reference, "-o", WEIGHTS_PATH],
+        mounts=[pod.mount(WEIGHTS, WEIGHTS_PATH)],
+    )
 
 
 def _data(source: DataSource) -> list[Json]:
     """What brings the data; nothing when it is a volume already."""
+    mount = pod.mount(DATA, DATA_PATH)
     if source.urls:
-        return [
-            {
-                "name": "data-downloader",
-                "image": CURL_IMAGE,
-                "command": ["/bin/sh", "-c", pod.script("download.sh")],
-                "env": pod.env([("DATA_DIR", DATA_PATH), ("DATA_URLS", " ".join(source.urls))]),
-                "volumeMounts": [pod.mount(DATA, DATA_PATH)],
-            }
-        ]
+        values = [("DATA_DIR", DATA_PATH), ("DATA_URLS", " ".join(source.urls))]
+        command = pod.shell("download.sh")
+        return [pod.task("data-downloader", CURL_IMAGE, command, env=values, mounts=[mount])]
     if source.image:
-        return [
-            _puller(source.image, "data-puller", pod.mount(DATA, DATA_PATH), DATA_PATH, DATA_AUTH)
-        ]
+        return [_puller(source.image, "data-puller", mount, DATA_PATH, DATA_AUTH)]
     return []
 
 
 def _puller(image: str, name: str, volume: Json, target: str, secrets: str) -> Json:
     values = [("AUTH_DIR", AUTH_DIR), ("IMAGE", image), ("TARGET_DIR", target)]
-    return {
-        "name": name,
-        "image": SKOPEO_IMAGE,
-        "command": ["/bin/sh", "-c", pod.script("pull.sh")],
-        "env": pod.env(values),
-        "volumeMounts": [volume, pod.mount(secrets, AUTH_DIR)],
-    }
+    mounts = [volume, pod.mount(secrets, AUTH_DIR)]
+    return pod.task(name, SKOPEO_IMAGE, pod.shell("pull.sh"), env=values, mounts=mounts)
 
 
 def _pusher(plan: Plan, tuning: TuningPlan) -> Json:
@@ -159,16 +147,11 @@ def _pusher(plan: Plan, tuning: TuningPlan) -> Json:
         ("MODEL_NAME", plan.preset.name),
         ("RESULTS_DIR", tuning.output_dir),
     ]
-    return {
-        "name": "pusher",
-        "image": ORAS_PUSH_IMAGE,
-        "command": ["/bin/sh", "-c", pod.script("push.sh")],
-        "env": pod.env(values),
-        "volumeMounts": [
-            pod.mount(REGISTRY_AUTH, "/root/.docker"),
-            pod.mount(RESULTS, tuning.output_dir),
-        ],
-    }
+    mounts = [
+        pod.mount(REGISTRY_AUTH, "/root/.docker"),
+        pod.mount(RESULTS, tuning.output_dir),
+    ]
+    return pod.task("pusher", ORAS_PUSH_IMAGE, pod.shell("push.sh"), env=values, mounts=mounts)
 
 
 def _volumes(plan: Plan, tuning: TuningPlan) -> list[Json]:
