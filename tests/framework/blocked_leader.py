@@ -18,7 +18,7 @@ from kaito.kube.clock import SystemClock
 from tests.framework.world import Cut
 
 OPTIONS = LeaderOptions(
-    namespace="default", name="widgets", lease_duration=2, renew_deadline=1, retry_period=0.3
+    namespace="default", name="widgets", lease_duration=3, renew_deadline=2, retry_period=0.3
 )
 
 

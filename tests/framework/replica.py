@@ -41,8 +41,8 @@ async def main(url, ca_file, name):
             leader=LeaderOptions(
                 namespace="default",
                 name="replicas",
-                lease_duration=2,
-                renew_deadline=1,
+                lease_duration=3,
+                renew_deadline=2,
                 retry_period=0.25,
             ),
         ),

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
+import structlog
 
 from kaito.framework.cache import CacheSyncTimeout
 from kaito.framework.events import Added
 from kaito.framework.fence import Fenced
-from kaito.framework.reconcile import Again, Done, Terminal
+from kaito.framework.reconcile import Again, Done, Terminal, annotate
 from kaito.framework.sources import for_object, owned_by
 from kaito.framework.workqueue import LOW_PRIORITY
 from kaito.kube.errors import Conflict
@@ -351,7 +352,6 @@ async def test_s56_priority_is_kept_over_retries_and_the_result_overrides_it():
 
 async def test_s57_every_line_says_which_run_it_belongs_to(lines):
     """Controller, kind, key and one id per run: in the reconciler's lines, and its tasks'."""
-    import structlog
 
     async def chatty(key):
         log = structlog.get_logger("user")
@@ -379,16 +379,20 @@ async def test_s57_every_line_says_which_run_it_belongs_to(lines):
 
 async def test_a_run_logs_one_line_at_debug_or_at_info_when_it_has_something_to_say(lines):
     """The canonical line carries result, duration, and the facts that the reconciler added."""
-    from kaito.framework.reconcile import annotate
 
     async def busy(key):
         annotate(created="pool")
         await bench.clock.sleep(2)
         return Done()
 
-    bench = Bench(Scripted(Done(), busy))
+    async def broken(key):
+        annotate(created="nothing")
+        await bench.clock.sleep(1)
+        raise Terminal("no such pool")
+
+    bench = Bench(Scripted(Done(), busy, broken))
     async with bench.running():
-        bench.want("a", "b")
+        bench.want("a", "b", "c")
         await bench.clock.sleep(5)
 
     canonical = [line for line in lines if line["event"] == "reconciled"]
@@ -397,6 +401,8 @@ async def test_a_run_logs_one_line_at_debug_or_at_info_when_it_has_something_to_
         ("info", "default/b", 2),
     ]
     assert canonical[1]["created"] == "pool"
+    (failed,) = [line for line in lines if line["event"] == "reconcile failed for good"]
+    assert (failed["created"], failed["seconds"], failed["error"]) == ("nothing", 1, "no such pool")
 
 
 async def test_s38_with_all_workers_busy_no_key_runs_twice_and_no_more_than_allowed():

@@ -80,8 +80,8 @@ async def test_s66_after_sigterm_the_standby_leads_at_once(tmp_path):
 
 
 async def test_s66_after_sigkill_the_standby_leads_when_the_lease_has_run_out(tmp_path):
-    """Nobody released it; two seconds (here) after its last renewal it is taken."""
+    """Nobody released it; three seconds (here) after its last renewal it is taken."""
     code, holder, taken = await handover(tmp_path, signal.SIGKILL)
 
-    print(f"handover after SIGKILL of a 2 s lease: {taken:.3f} s")
+    print(f"handover after SIGKILL of a 3 s lease: {taken:.3f} s")
     assert (code, holder) == (-signal.SIGKILL, "two")

@@ -31,7 +31,7 @@ async def test_a_blocked_loop_does_not_cost_the_lease():
     make, transport = electing(clock, fence)
     async with elected_on_thread(make, transport, clock) as leading:
         await leading.wait()
-        time.sleep(1.5)  # noqa: ASYNC251 - the point of the test
+        time.sleep(2.5)  # noqa: ASYNC251 - the point of the test
         fence.check()
 
     with pytest.raises(Fenced):

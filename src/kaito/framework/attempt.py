@@ -69,7 +69,7 @@ class Attempt:
         started = self.clock.monotonic()
         self.metrics.active += 1
         try:
-            outcome = await self._outcome(item, once)
+            outcome = await self._outcome(item, once, started, facts)
         finally:
             self.metrics.active -= 1
             self.queue.done(item.key)
@@ -79,7 +79,7 @@ class Attempt:
         self.metrics.seconds.observe(seconds)
         if outcome != "error":
             level = self.log.info if facts else self.log.debug
-            level("reconciled", result=outcome, seconds=round(seconds, 6), **facts)
+            level("reconciled", **{**facts, "result": outcome, "seconds": round(seconds, 6)})
 
     def _enter(self, key: ObjectKey) -> dict[str, Any]:
         """This task's context is its own, so nothing has to be put back afterwards."""
@@ -89,11 +89,15 @@ class Attempt:
         reconcile_id.set(f"{self.random.getrandbits(64):016x}")
         return collect_facts()
 
-    async def _outcome(self, item: Item[ObjectKey], once: "_Once") -> Outcome:
+    async def _outcome(
+        self, item: Item[ObjectKey], once: "_Once", started: float, facts: dict[str, Any]
+    ) -> Outcome:
         try:
             result = await self._call(item.key, once)
         except Exception as error:  # noqa: BLE001 - the one place where a run's failure ends
-            return self._failed(item, error)
+            seconds = round(self.clock.monotonic() - started, 6)
+            told = {**facts, "result": "error", "seconds": seconds}
+            return self._failed(item, error, told)
         self.queue.forget(item.key)
         if isinstance(result, Again):
             priority = item.priority if result.priority is None else result.priority
@@ -142,7 +146,7 @@ class Attempt:
         self.metrics.blocked += 1
         self.log.warning("reconcile blocked the event loop", blocked_seconds=round(seconds, 3))
 
-    def _failed(self, item: Item[ObjectKey], error: Exception) -> Outcome:
+    def _failed(self, item: Item[ObjectKey], error: Exception, told: dict[str, Any]) -> Outcome:
         causes = tuple(_leaves(error))
         if any(isinstance(cause, Fenced) for cause in causes):
             raise error
@@ -153,13 +157,13 @@ class Attempt:
         if all(isinstance(cause, Terminal) for cause in causes):
             self.metrics.terminal_errors += 1
             self.queue.forget(item.key)
-            self.log.error("reconcile failed for good", result="error", error=str(error))
+            self.log.error("reconcile failed for good", **told, error=str(error))
             return "error"
         if any(isinstance(cause, _BUGS) for cause in causes):
             self.metrics.panics += 1
         self.queue.add_rate_limited(item.key, priority=item.priority)
         failures = self.queue.failures(item.key)
-        self.log.error("reconcile failed", result="error", failures=failures, exc_info=error)
+        self.log.error("reconcile failed", **told, failures=failures, exc_info=error)
         return "error"
 
 
