@@ -386,7 +386,7 @@ async def test_a_run_logs_one_line_at_debug_or_at_info_when_it_has_something_to_
         return Done()
 
     async def broken(key):
-        annotate(created="nothing")
+        annotate(created="nothing", error="mine", event="odd", seconds="no", exc_info="no")
         await bench.clock.sleep(1)
         raise Terminal("no such pool")
 

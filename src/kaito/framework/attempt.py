@@ -79,7 +79,7 @@ class Attempt:
         self.metrics.seconds.observe(seconds)
         if outcome != "error":
             level = self.log.info if facts else self.log.debug
-            level("reconciled", **{**facts, "result": outcome, "seconds": round(seconds, 6)})
+            level("reconciled", **_line(facts, result=outcome, seconds=round(seconds, 6)))
 
     def _enter(self, key: ObjectKey) -> dict[str, Any]:
         """This task's context is its own, so nothing has to be put back afterwards."""
@@ -96,7 +96,7 @@ class Attempt:
             result = await self._call(item.key, once)
         except Exception as error:  # noqa: BLE001 - the one place where a run's failure ends
             seconds = round(self.clock.monotonic() - started, 6)
-            told = {**facts, "result": "error", "seconds": seconds}
+            told = _line(facts, result="error", seconds=seconds)
             return self._failed(item, error, told)
         self.queue.forget(item.key)
         if isinstance(result, Again):
@@ -157,13 +157,13 @@ class Attempt:
         if all(isinstance(cause, Terminal) for cause in causes):
             self.metrics.terminal_errors += 1
             self.queue.forget(item.key)
-            self.log.error("reconcile failed for good", **told, error=str(error))
+            self.log.error("reconcile failed for good", **_line(told, error=str(error)))
             return "error"
         if any(isinstance(cause, _BUGS) for cause in causes):
             self.metrics.panics += 1
         self.queue.add_rate_limited(item.key, priority=item.priority)
         failures = self.queue.failures(item.key)
-        self.log.error("reconcile failed", **told, failures=failures, exc_info=error)
+        self.log.error("reconcile failed", **_line(told, failures=failures, exc_info=error))
         return "error"
 
 
@@ -180,6 +180,11 @@ class _Once:
         callback, self._callback = self._callback, None
         if callback is not None:
             callback()
+
+
+def _line(facts: dict[str, Any], **own: Any) -> dict[str, Any]:
+    """The fields of a log line: a fact never hides, nor breaks, what we have to say."""
+    return {("fact" if name == "event" else name): fact for name, fact in facts.items()} | own
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
