@@ -14,11 +14,9 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 
 from kaito.api.resources import NODECLAIMS
 from kaito.apiserver.door import in_process
-from kaito.apiserver.server import ApiServer, RequestInfo
+from kaito.apiserver.server import ADMIN, ApiServer, RequestInfo, User
 from kaito.controllers.nodeclaim.controller import nodeclaim_controllers
 from kaito.controllers.nodeclaim.options import NodeClaimOptions
-from kaito.framework.cache import Cache
-from kaito.framework.consistent import ConsistentClient
 from kaito.framework.manager import Manager
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock, rfc3339
@@ -146,21 +144,6 @@ class LineToAzure(AsyncHttpTransport):
         pass
 
 
-class Machinery:
-    """A manager and its consistent client."""
-
-    def __init__(self, manager: Manager) -> None:
-        self.manager = manager
-        self.cache: Cache = manager.cache
-        self.live: Client = manager.live
-        self.clock = manager.clock
-        self.recorder = manager.recorder
-        made = ConsistentClient(
-            manager.live, manager.cache, fence=manager.fence, clock=manager.clock
-        )
-        self.client: ConsistentClient = getattr(manager, "client", made)
-
-
 class World:
     """Everything that outlives an operator."""
 
@@ -192,12 +175,15 @@ class World:
 
     @asynccontextmanager
     async def operator(
-        self, options: NodeClaimOptions | None = None, line: Line | None = None
+        self,
+        options: NodeClaimOptions | None = None,
+        line: Line | None = None,
+        user: User = ADMIN,
     ) -> AsyncIterator[Line]:
         """One incarnation. Leaving it is a crash: what hangs is cancelled, nothing is tidied."""
         line = line or Line()
         where = self.arm.options
-        transport = LineTransport(in_process(self.server), line)
+        transport = LineTransport(in_process(self.server, user), line)
         cloud = AzureCloud(
             subscription=where.subscription,
             resource_group=where.resource_group,
@@ -208,7 +194,7 @@ class World:
             transport=LineToAzure(azure_transport(self.arm), line),
         )
         manager = Manager(transport, clock=self.clock, random=self.random)
-        for controller in nodeclaim_controllers(Machinery(manager), cloud, options):
+        for controller in nodeclaim_controllers(manager, cloud, options):
             manager.add(controller)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(manager.run(asyncio.Event()))

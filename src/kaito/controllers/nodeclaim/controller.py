@@ -8,12 +8,12 @@ the next one relies on it, so a crash anywhere is answered by running again.
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from kaito.api.names import Finalizer, Label
 from kaito.api.resources import NODECLAIMS
 from kaito.controllers.nodeclaim import readiness, repair, words
-from kaito.controllers.nodeclaim.launch import Events, Launch, Launcher
+from kaito.controllers.nodeclaim.launch import Launch, Launcher
 from kaito.controllers.nodeclaim.managed import is_managed, size_requirement
 from kaito.controllers.nodeclaim.observe import (
     MACHINE_INDEX,
@@ -33,13 +33,11 @@ from kaito.controllers.nodeclaim.status import StatusWriter
 from kaito.controllers.nodeclaim.termination import Terminator, Tools, release_node
 from kaito.controllers.nodeclaim.words import Reason
 from kaito.controllers.permissions import Permission
-from kaito.framework.cache import Cache
-from kaito.framework.consistent import ConsistentClient
 from kaito.framework.controller import Controller, ControllerOptions
+from kaito.framework.manager import Manager
 from kaito.framework.reconcile import Again, Done, Result, annotate
 from kaito.framework.sources import at_start, for_object, mapped
-from kaito.kube.client import Client
-from kaito.kube.clock import Clock, rfc3339
+from kaito.kube.clock import rfc3339
 from kaito.kube.errors import NotFound
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import EVENTS, NODES, PODS
@@ -59,29 +57,15 @@ PERMISSIONS: Final = (
 FIELD_MANAGER: Final = "kaito-nodeclaim"
 
 
-class Machinery(Protocol):
-    """The part of a manager that is used here."""
-
-    @property
-    def cache(self) -> Cache: ...
-    @property
-    def client(self) -> ConsistentClient: ...
-    @property
-    def live(self) -> Client: ...
-    @property
-    def clock(self) -> Clock: ...
-    def recorder(self, component: str) -> Events: ...
-
-
 def nodeclaim_controllers(
-    manager: Machinery, cloud: Cloud, options: NodeClaimOptions | None = None
+    manager: Manager, cloud: Cloud, options: NodeClaimOptions | None = None
 ) -> tuple[Controller, Controller]:
     """Both controllers of the node provisioner, for `Manager.add`."""
     return nodeclaim_controller(manager, cloud, options), sweep_controller(manager, cloud, options)
 
 
 def nodeclaim_controller(
-    manager: Machinery, cloud: Cloud, options: NodeClaimOptions | None = None
+    manager: Manager, cloud: Cloud, options: NodeClaimOptions | None = None
 ) -> Controller:
     """Serves every managed NodeClaim."""
     indexes = {MACHINE_INDEX: by_machine(cloud.node_label)}
@@ -97,7 +81,7 @@ def nodeclaim_controller(
 
 
 def sweep_controller(
-    manager: Machinery, cloud: Cloud, options: NodeClaimOptions | None = None
+    manager: Manager, cloud: Cloud, options: NodeClaimOptions | None = None
 ) -> Controller:
     """Compares the cloud's list with the claims, now and then."""
     sweeper = Sweeper(
@@ -116,7 +100,7 @@ def sweep_controller(
 class NodeClaims:
     """The reconciler. Its memory (`Pace`) only saves requests."""
 
-    def __init__(self, manager: Machinery, cloud: Cloud, options: NodeClaimOptions) -> None:
+    def __init__(self, manager: Manager, cloud: Cloud, options: NodeClaimOptions) -> None:
         self._manager = manager
         self._client = manager.client
         self._clock = manager.clock
