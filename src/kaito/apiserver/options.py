@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, final
 
 import msgspec
 
+from kaito.apiserver import protobuf
 from kaito.apiserver.core import Call
 from kaito.apiserver.routing import is_true
 from kaito.apiserver.status import (
@@ -137,7 +138,13 @@ def _query_options(request: Request) -> Json:
 
 
 def body_object(body: bytes, kind: str) -> Json:
-    """The body as a JSON object, or 400 in the words of the real server."""
+    """The body (JSON or protobuf) as an object, or 400 in the words of the real server."""
+    if body.startswith(protobuf.MAGIC):
+        try:
+            return protobuf.decode(body)
+        except protobuf.Malformed as error:
+            message = f"the object provided is unrecognized (must be of type {kind}): {error}"
+            raise bad_request(message) from error
     try:
         value = msgspec.json.decode(body)
     except msgspec.DecodeError as error:

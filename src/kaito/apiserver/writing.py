@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 import yaml
 
-from kaito.apiserver import metadata, names
+from kaito.apiserver import metadata, names, protobuf
 from kaito.apiserver.core import Call, loaded, unloaded
 from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.options import WriteOptions, body_object, duplicates
@@ -30,7 +30,7 @@ from kaito.apiserver.storage import Stored
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import CRDS, NAMESPACES
 
-_BODIES: Final = ("application/json", "application/yaml")
+_BODIES: Final = ("application/json", "application/yaml", protobuf.MEDIA)
 _NAME_TRIES: Final = 8
 
 
@@ -48,12 +48,13 @@ def decode_body(call: Call, options: WriteOptions) -> Json:
     media = call.request.headers.get("content-type", "application/json").partition(";")[0]
     if media == "application/yaml":
         obj = _yaml_object(call.request.body)
-    elif media in ("application/json", ""):
+    elif media in ("application/json", protobuf.MEDIA, ""):
         obj = body_object(call.request.body, call.kind.resource.kind)
     else:
         raise unsupported_media(_BODIES)
     check_head(call, obj)
-    doubles = duplicates(call.request.body) if call.request.param("fieldValidation") else []
+    strict = call.request.param("fieldValidation") and media == "application/json"
+    doubles = duplicates(call.request.body) if strict else []
     clean(call, obj, options, doubles if options.validation != "Ignore" else [])
     return obj
 
