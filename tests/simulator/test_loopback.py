@@ -46,8 +46,8 @@ async def test_requests_go_to_the_service_as_they_came():
     """Method, path and body in; status, headers and body out."""
     cluster = Cluster()
     async with LoopbackDoor(cluster, SERVICE) as door, aiohttp.ClientSession() as session:
-        async with session.post(f"{door.url}/v1/chat/completions?a=b", data="{}") as answer:
-            told = await answer.json()
+        answer = await session.post(f"{door.url}/v1/chat/completions?a=b", data="{}")
+        told = await answer.json()
 
     assert answer.status == 201
     assert told == {"method": "POST", "path": "/v1/chat/completions", "body": "{}"}
@@ -59,8 +59,8 @@ async def test_streams_arrive_piece_by_piece():
     cluster = Cluster()
     cluster.answer = cluster.stream
     async with LoopbackDoor(cluster, SERVICE) as door, aiohttp.ClientSession() as session:
-        async with session.get(door.url) as answer:
-            text = await answer.text()
+        answer = await session.get(door.url)
+        text = await answer.text()
 
     assert answer.content_type == "text/event-stream"
     assert text == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
@@ -72,8 +72,8 @@ async def test_failures_are_told_as_a_proxy_tells_them(error, status):
     cluster = Cluster()
     cluster.error = error
     async with LoopbackDoor(cluster, SERVICE) as door, aiohttp.ClientSession() as session:
-        async with session.get(door.url) as answer:
-            text = await answer.text()
+        answer = await session.get(door.url)
+        text = await answer.text()
 
     assert answer.status == status
     assert "models/w" in text
