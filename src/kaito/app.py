@@ -65,6 +65,8 @@ def operator(settings: OperatorSettings, around: Surroundings) -> Manager:
             leader=leader,
             identity=f"{socket.gethostname()}_{os.getpid()}",
             grace_seconds=settings.grace_seconds,
+            loop_lag_interval=settings.loop_lag_interval,
+            freeze_after_sync=settings.freeze_after_sync,
         ),
         election_transport=around.election_transport,
     )
@@ -132,16 +134,19 @@ async def azure_cloud(
         yield cloud
 
 
-async def run(settings: OperatorSettings, credentials: Credentials) -> None:
+async def run(
+    settings: OperatorSettings, credentials: Credentials, election_credentials: Credentials
+) -> None:
     """Run the operator until SIGTERM or SIGINT; a second signal ends the process at once.
 
-    Raises CannotStart, and whatever broke.
+    The election has a thread, a loop and so credentials of its own. Raises CannotStart, and
+    whatever broke.
     """
     clock, random = SystemClock(), SystemRandom()
     stop = asyncio.Event()
     _on_signals(stop)
     transport = HttpsTransport(credentials)
-    election = HttpsTransport(credentials) if settings.leader_elect else None
+    election = HttpsTransport(election_credentials) if settings.leader_elect else None
     try:
         await check_before_start(Client(transport, clock=clock, random=random), settings)
         fence = _LateFence()

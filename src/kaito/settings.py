@@ -65,6 +65,10 @@ class OperatorSettings:
     render: RenderOptions = RenderOptions()  # noqa: RUF009 - frozen
     cloud_speed: float = 1.0
     """How fast the cloud's clock runs; only a simulated cloud's is not 1."""
+    loop_lag_interval: float = 0.25
+    """Seconds between measurements of how late the event loop runs; 0 switches them off."""
+    freeze_after_sync: bool = True
+    """Keep the garbage collector away from what the first sync brought."""
     grace_seconds: float = 30.0
     """How long running reconciles may take to finish after SIGTERM."""
 

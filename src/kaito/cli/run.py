@@ -106,12 +106,13 @@ def _run(
 
     async def start() -> None:
         credentials = await load(kubeconfig, context, environment(), clock=SystemClock())
+        for_election = await load(kubeconfig, context, environment(), clock=SystemClock())
         cloud = settings.azure.endpoint if settings.azure else "none"
         click.echo(
             f"context {credentials.context or 'none'}, server {credentials.server}, cloud {cloud}",
             err=True,
         )
-        await run(settings, credentials)
+        await run(settings, credentials, for_election)
 
     try:
         asyncio.run(start())
