@@ -10,6 +10,7 @@ from kaito.apiserver.server import User
 from kaito.controllers import rbac
 from kaito.controllers.permissions import Permission
 from kaito.kube.resources import BUILTIN, LEASES, SECRETS
+from kaito.settings import CONTROLLERS
 from tests.apiserver.support import Api, make_server
 
 OPERATOR = User(
@@ -133,6 +134,13 @@ def test_another_namespace_is_named_everywhere() -> None:
         meta = document["metadata"]
         assert meta.get("namespace", "elsewhere") == "elsewhere"
         assert [one["namespace"] for one in document.get("subjects", ())] in ([], ["elsewhere"])
+
+
+def test_every_controller_has_its_role() -> None:
+    """`--controllers` names them, and each of them comes with what it declares."""
+    assert set(rbac.DECLARED) == set(CONTROLLERS)
+    roles = {one["metadata"]["name"] for one in rbac.documents() if one["kind"] == "ClusterRole"}
+    assert {f"kaito-{name}" for name in CONTROLLERS} <= roles
 
 
 def test_names_are_unique() -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from kaito.api.resources import WORKSPACES
 from kaito.controllers.nodeclaim import controller as nodeclaim
 from kaito.controllers.permissions import Permission
+from kaito.controllers.workspace import controller as workspace
 from kaito.kube.objects import Json
 from kaito.kube.resources import DEPLOYMENTS, EVENTS, LEASES
 
@@ -22,7 +23,7 @@ NAMESPACE: Final = "kaito-system"
 ACCOUNT: Final = "kaito"
 """The operator's ServiceAccount, and the prefix of its roles."""
 
-DECLARED: Final = {"nodeclaim": nodeclaim.PERMISSIONS}
+DECLARED: Final = {"workspace": workspace.PERMISSIONS, "nodeclaim": nodeclaim.PERMISSIONS}
 """Controller, by the name `--controllers` takes → what it may do in every namespace."""
 
 MACHINERY: Final = (
