@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from kaito.apiserver.door import in_process
-from kaito.apiserver.server import ApiServer
+from kaito.apiserver.server import ApiServer, ApiServerOptions
 from kaito.framework.cache import Cache
 from kaito.framework.consistent import ConsistentClient
 from kaito.framework.reconcile import current_key
@@ -175,11 +175,14 @@ def key(name: str) -> ObjectKey:
 
 @asynccontextmanager
 async def laboratory(
-    *, seed: int = 1, declare: Callable[[Cache], object] | None = None
+    *,
+    seed: int = 1,
+    declare: Callable[[Cache], object] | None = None,
+    options: ApiServerOptions | None = None,
 ) -> AsyncIterator[Lab]:
     """A running server, and a synced cache of ConfigMaps unless `declare` wants something else."""
     clock = LoopClock()
-    server = ApiServer(clock=clock, random=Random(seed))
+    server = ApiServer(clock=clock, random=Random(seed), options=options or ApiServerOptions())
     network = Network(in_process(server))
     client = Client(network, clock=clock, random=Random(seed))
     cache = Cache(client, clock=clock, random=Random(seed))
