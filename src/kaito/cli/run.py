@@ -96,7 +96,7 @@ def _run(
     log_format: Literal["json", "console"],
     log_level: str,
 ) -> None:
-    from kaito.app import CannotStart, run
+    from kaito.app.operator import CannotStart, run
     from kaito.framework.logging import configure_logging
     from kaito.kube.clock import SystemClock
     from kaito.kube.credentials import CredentialsError, load

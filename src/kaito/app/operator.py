@@ -1,14 +1,15 @@
-"""The composition root: the only module that names both controllers and a concrete cloud."""
+"""The operator, put together from settings: its controllers, its cloud, its surroundings."""
 
 import asyncio
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random, SystemRandom
 from typing import final
+from urllib.parse import urlsplit
 
 from kaito.api.resources import NODECLAIMS, WORKSPACES
 from kaito.controllers.nodeclaim.controller import nodeclaim_controllers
@@ -113,7 +114,7 @@ async def azure_cloud(
     settings: AzureSettings, clock: Clock, random: Random, fence: Callable[[], None]
 ) -> AsyncIterator[Cloud]:
     """The real SDK, signed in as the pod's workload identity, or with a given token."""
-    from kaito.provisioner.azure.cloud import AzureCloud
+    from kaito.provisioner.azure.cloud import AzureCloud, AzureOptions
     from kaito.provisioner.azure.credential import FileCredential, default_credential
 
     chosen = FileCredential(settings.token_file) if settings.token_file else default_credential()
@@ -129,9 +130,15 @@ async def azure_cloud(
             endpoint=settings.endpoint,
             ca_file=settings.ca_file,
             fence=fence,
+            options=AzureOptions(proxy_from_environment=not _on_this_machine(settings.endpoint)),
         ) as cloud,
     ):
         yield cloud
+
+
+def _on_this_machine(endpoint: str) -> bool:
+    """No proxy leads to a loopback address."""
+    return urlsplit(endpoint).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 async def run(
@@ -142,21 +149,34 @@ async def run(
     The election has a thread, a loop and so credentials of its own. Raises CannotStart, and
     whatever broke.
     """
-    clock, random = SystemClock(), SystemRandom()
     stop = asyncio.Event()
     _on_signals(stop)
-    transport = HttpsTransport(credentials)
-    election = HttpsTransport(election_credentials) if settings.leader_elect else None
+    await serve(settings, credentials, stop, election_credentials=election_credentials)
+
+
+async def serve(
+    settings: OperatorSettings,
+    credentials: Credentials,
+    stop: asyncio.Event,
+    *,
+    election_credentials: Credentials | None = None,
+) -> None:
+    """Run the operator over HTTPS until `stop` is set; it elects if there are credentials for it.
+
+    Raises CannotStart, and whatever broke.
+    """
+    clock, random = SystemClock(), SystemRandom()
+    transport, election = HttpsTransport(credentials), None
+    if settings.leader_elect and election_credentials is not None:
+        election = HttpsTransport(election_credentials)
     try:
         await check_before_start(Client(transport, clock=clock, random=random), settings)
         fence = _LateFence()
-        if settings.azure is None or "nodeclaim" not in settings.controllers:
-            around = Surroundings(
-                transport=transport, clock=clock, random=random, election_transport=election
-            )
-            await operator(settings, around).run(stop)
-            return
-        async with azure_cloud(settings.azure, clock, random, fence) as cloud:
+        async with AsyncExitStack() as stack:
+            cloud = None
+            if settings.azure is not None and "nodeclaim" in settings.controllers:
+                azure = azure_cloud(settings.azure, clock, random, fence)
+                cloud = await stack.enter_async_context(azure)
             around = Surroundings(
                 transport=transport,
                 clock=clock,
