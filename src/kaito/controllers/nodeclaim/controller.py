@@ -42,6 +42,7 @@ from kaito.kube.errors import NotFound
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import EVENTS, NODES, PODS
 from kaito.provisioner.cloud import Cloud, CloudError, State
+from kaito.provisioner.gathering import GatheringCloud
 
 PERMISSIONS: Final = (
     Permission(NODECLAIMS, "get", "list", "watch", "patch", "delete"),
@@ -61,6 +62,8 @@ def nodeclaim_controllers(
     manager: Manager, cloud: Cloud, options: NodeClaimOptions | None = None
 ) -> tuple[Controller, Controller]:
     """Both controllers of the node provisioner, for `Manager.add`."""
+    options = options or NodeClaimOptions()
+    cloud = GatheringCloud(cloud, clock=manager.clock, fresh=options.poll / 2)
     return nodeclaim_controller(manager, cloud, options), sweep_controller(manager, cloud, options)
 
 

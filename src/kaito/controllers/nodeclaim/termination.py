@@ -60,10 +60,11 @@ class Terminator:
         if not seen.intended:
             return Done()
         seen, deadline = await self._bounded(seen)
-        if (again := await self._drained(seen, deadline)) is not None:
-            return again
-        if (again := await self._ended(seen)) is not None:
-            return again
+        if not await self._is_gone(seen):
+            if (again := await self._drained(seen, deadline)) is not None:
+                return again
+            if (again := await self._ended(seen)) is not None:
+                return again
         for node in seen.nodes:
             await self._let_go(node)
             self._tools.pace.forget(node.meta.uid)
@@ -96,25 +97,26 @@ class Terminator:
         )
         return seen.after(record), deadline
 
+    async def _is_gone(self, seen: Observed) -> bool:
+        """An unready Node may outlive its machine; then there are no pods to wait for."""
+        if all(node.is_ready for node in seen.nodes):
+            return False
+        try:
+            return await self._tools.cloud.get(seen.claim.metadata.name) is None
+        except CloudError:
+            return False
+
     # The pods
 
     async def _drained(self, seen: Observed, deadline: datetime | None) -> Result | None:
         """None when no Node holds pods that would have to leave."""
         waiting: list[Pod] = []
         for node in seen.nodes:
-            if node.is_ready or await self._exists(seen):
-                waiting += await self._drain(seen, node, deadline)
+            waiting += await self._drain(seen, node, deadline)
         if not waiting:
             return None
         annotate(draining=len(waiting))
         return Again(self._tools.options.drain_poll)
-
-    async def _exists(self, seen: Observed) -> bool:
-        """Whether pods of an unready Node could still be running. In doubt they are."""
-        try:
-            return await self._tools.cloud.get(seen.claim.metadata.name) is not None
-        except CloudError:
-            return True
 
     async def _drain(
         self, seen: Observed, node: Node, deadline: datetime | None
