@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import final
 
-from kaito.framework.consistent import ConsistentClient
 from kaito.framework.controller import Controller, ControllerOptions
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.framework.sources import for_object, mapped
@@ -65,7 +64,6 @@ def add_nodes(
     clock = world or manager.clock
     time = WorldTime(clock, manager.clock)
     recorder = manager.recorder("kubelet")
-    client = ConsistentClient(manager.live, manager.cache, fence=manager.fence, clock=manager.clock)
     directory = CachedDirectory(manager.cache)
     network = Network(directory, engine)
     pods = manager.cache.informer(PODS, indexes={ADDRESS: pod_addresses, NODE: node_names}).store
@@ -76,7 +74,7 @@ def add_nodes(
 
     joiner = Machines(
         machines,
-        client=client,
+        client=manager.client,
         nodes=manager.cache.informer(NODES).store,
         recorder=recorder,
         time=time,
@@ -87,7 +85,7 @@ def add_nodes(
     )
     kubelets = Kubelets(
         Parts(
-            client=client,
+            client=manager.client,
             recorder=recorder,
             pods=pods,
             secrets=manager.cache.informer(SECRETS).store,

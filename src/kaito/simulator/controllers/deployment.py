@@ -1,0 +1,311 @@
+"""The Deployment controller: a ReplicaSet per template, and the rollout from one to the next."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from kaito.framework.controller import Controller
+from kaito.framework.manager import Manager
+from kaito.framework.reconcile import Done, Result
+from kaito.framework.sources import for_object, owned_by
+from kaito.framework.store import Store
+from kaito.kube.clock import Clock, rfc3339
+from kaito.kube.objects import Json, ObjectKey, Record
+from kaito.kube.resources import DEPLOYMENTS, REPLICASETS
+from kaito.simulator.controllers import podstate
+from kaito.simulator.controllers.hands import (
+    Action,
+    Create,
+    Delete,
+    Hands,
+    Note,
+    Patch,
+    Tell,
+    status_patch,
+)
+from kaito.simulator.controllers.orphans import Dependents
+
+HASH_LABEL = "pod-template-hash"
+REVISION = "deployment.kubernetes.io/revision"
+DESIRED = "deployment.kubernetes.io/desired-replicas"
+MAXIMUM = "deployment.kubernetes.io/max-replicas"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    deployment: Record
+    replica_sets: tuple[Record, ...]
+    now: str
+    """For conditions, RFC 3339."""
+
+
+def decide(observed: Observed) -> list[Action]:
+    """One step of the rollout, and the status."""
+    if observed.deployment.meta.deleting:
+        return []
+    return _Rollout(observed).actions()
+
+
+def _replicas(replica_set: Record) -> int:
+    wanted = replica_set.get("spec", "replicas")
+    return 1 if wanted is None else int(wanted)
+
+
+def _count(replica_set: Record, field: str) -> int:
+    return int(replica_set.get("status", field) or 0)
+
+
+def bound_of(value: object, replicas: int, *, up: bool) -> int:
+    """maxSurge (rounded up) or maxUnavailable (rounded down) as a number."""
+    if isinstance(value, str) and value.endswith("%"):
+        share = int(value[:-1]) * replicas / 100
+        return math.ceil(share) if up else math.floor(share)
+    return int(str(value))
+
+
+@final
+class _Rollout:
+    def __init__(self, observed: Observed) -> None:
+        self._deployment = observed.deployment
+        self._now = observed.now
+        self._spec: Json = self._deployment.get("spec") or {}
+        replicas = self._spec.get("replicas")
+        self._wanted = 1 if replicas is None else int(replicas)
+        self._all = podstate.by_age(observed.replica_sets)
+        self._new = next((rs for rs in self._all if self._is_current(rs)), None)
+        self._old = [rs for rs in self._all if rs is not self._new]
+        self._scaled = {rs.meta.name: _replicas(rs) for rs in self._all}
+        strategy = self._spec.get("strategy") or {}
+        self._recreate = strategy.get("type") == "Recreate"
+        rolling = strategy.get("rollingUpdate") or {}
+        self._surge = bound_of(rolling.get("maxSurge", "25%"), self._wanted, up=True)
+        self._down = bound_of(rolling.get("maxUnavailable", "25%"), self._wanted, up=False)
+        if not self._surge and not self._down:
+            self._down = 1
+
+    def _is_current(self, replica_set: Record) -> bool:
+        template: Json = replica_set.get("spec", "template") or {}
+        metadata = dict(template.get("metadata") or {})
+        labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
+        bare = {**template, "metadata": {**metadata, "labels": labels}}
+        return bare == self._spec.get("template")
+
+    def actions(self) -> list[Action]:
+        actions: list[Action] = []
+        if self._new is None:
+            actions.append(self._create())
+        elif self._recreate:
+            actions += self._recreated()
+        elif not self._spec.get("paused"):
+            actions += self._rolled()
+        actions += self._annotated()
+        status = status_patch(self._deployment.get("status"), self._status())
+        if status is not None:
+            actions.append(self._patch(status, "status"))
+        return [*actions, *self._forgotten()]
+
+    # ---- replica sets
+
+    def _revision(self) -> int:
+        numbers = [int(rs.meta.annotations.get(REVISION) or 0) for rs in self._old]
+        return max(numbers, default=0) + 1
+
+    def _most(self) -> int:
+        return self._wanted + (0 if self._recreate else self._surge)
+
+    def _create(self) -> Create:
+        template: Json = self._spec.get("template") or {}
+        hashed = podstate.hash_of(template)
+        metadata = template.get("metadata") or {}
+        labels = {**(metadata.get("labels") or {}), HASH_LABEL: hashed}
+        selector = self._spec.get("selector") or {}
+        matched = {**(selector.get("matchLabels") or {}), HASH_LABEL: hashed}
+        room = self._most() - sum(self._scaled.values())
+        replicas = max(0, min(self._wanted, room))
+        if self._recreate and any(_count(rs, "replicas") for rs in self._old):
+            replicas = 0
+        name = f"{self._deployment.meta.name}-{hashed}"
+        self._scaled[name] = replicas
+        obj = {
+            "metadata": {
+                "name": name,
+                "namespace": self._deployment.meta.namespace,
+                "labels": labels,
+                "annotations": self._annotations(),
+                "ownerReferences": [podstate.owner_reference(self._deployment)],
+            },
+            "spec": {
+                "replicas": replicas,
+                "selector": {**selector, "matchLabels": matched},
+                "template": {**template, "metadata": {**metadata, "labels": labels}},
+            },
+        }
+        return Create(resource=REPLICASETS, obj=obj, done=_scaling("up", name, 0, replicas))
+
+    def _annotations(self) -> dict[str, str]:
+        revision = self._revision()
+        if self._new is not None:
+            revision = max(revision, int(self._new.meta.annotations.get(REVISION) or 0))
+        return {
+            REVISION: str(revision),
+            DESIRED: str(self._wanted),
+            MAXIMUM: str(self._most()),
+        }
+
+    def _annotated(self) -> list[Action]:
+        actions: list[Action] = []
+        wanted = self._annotations()
+        new = self._new
+        if new is not None and any(new.meta.annotations.get(k) != v for k, v in wanted.items()):
+            patch: Json = {"metadata": {"annotations": wanted}}
+            actions.append(Patch(resource=REPLICASETS, key=new.key, uid=new.meta.uid, patch=patch))
+        if self._deployment.meta.annotations.get(REVISION) != wanted[REVISION]:
+            patch = {"metadata": {"annotations": {REVISION: wanted[REVISION]}}}
+            actions.append(self._patch(patch))
+        return actions
+
+    def _patch(self, patch: Json, subresource: str = "") -> Patch:
+        key, uid = self._deployment.key, self._deployment.meta.uid
+        return Patch(resource=DEPLOYMENTS, key=key, uid=uid, patch=patch, subresource=subresource)
+
+    def _scale(self, replica_set: Record, replicas: int) -> list[Action]:
+        before = self._scaled[replica_set.meta.name]
+        if before == replicas:
+            return []
+        self._scaled[replica_set.meta.name] = replicas
+        direction = "up" if replicas > before else "down"
+        return [
+            Patch(
+                resource=REPLICASETS,
+                key=replica_set.key,
+                uid=replica_set.meta.uid,
+                patch={"spec": {"replicas": replicas}},
+            ),
+            Tell(note=_scaling(direction, replica_set.meta.name, before, replicas)),
+        ]
+
+    def _rolled(self) -> list[Action]:
+        """New ones as far as the surge allows, old ones as far as enough are available."""
+        new = self._new
+        if new is None:
+            return []
+        before = self._scaled[new.meta.name]
+        room = self._most() - sum(self._scaled.values())
+        target = self._wanted if before > self._wanted else min(self._wanted, before + max(0, room))
+        actions = self._scale(new, target)
+        return [*actions, *self._scaled_down(new)]
+
+    def _scaled_down(self, new: Record) -> list[Action]:
+        actions: list[Action] = []
+        least = self._wanted - self._down
+        unready = self._scaled[new.meta.name] - _count(new, "availableReplicas")
+        spare = sum(self._scaled.values()) - least - max(0, unready)
+        # Pods that are not available may go first: they serve nobody.
+        for old in self._old:
+            broken = self._scaled[old.meta.name] - _count(old, "availableReplicas")
+            gone = max(0, min(broken, spare))
+            actions += self._scale(old, self._scaled[old.meta.name] - gone)
+            spare -= gone
+        available = sum(_count(rs, "availableReplicas") for rs in self._all)
+        spare = min(spare, available - least)
+        for old in self._old:
+            gone = max(0, min(self._scaled[old.meta.name], spare))
+            actions += self._scale(old, self._scaled[old.meta.name] - gone)
+            spare -= gone
+        return actions
+
+    def _recreated(self) -> list[Action]:
+        actions = [action for old in self._old for action in self._scale(old, 0)]
+        busy = any(
+            _count(old, "replicas") or _count(old, "terminatingReplicas") for old in self._old
+        )
+        if not actions and not busy and self._new is not None:
+            return self._scale(self._new, self._wanted)
+        return actions
+
+    def _forgotten(self) -> list[Delete]:
+        """Old, empty ReplicaSets beyond the history limit."""
+        limit = self._spec.get("revisionHistoryLimit")
+        empty = [
+            rs
+            for rs in self._old
+            if not _replicas(rs) and not _count(rs, "replicas") and not rs.meta.deleting
+        ]
+        empty.sort(key=lambda rs: int(rs.meta.annotations.get(REVISION) or 0))
+        beyond = max(0, len(empty) - (10 if limit is None else int(limit)))
+        return [Delete(resource=REPLICASETS, key=rs.key, uid=rs.meta.uid) for rs in empty[:beyond]]
+
+    # ---- status
+
+    def _status(self) -> Json:
+        total = sum(_count(rs, "replicas") for rs in self._all)
+        available = sum(_count(rs, "availableReplicas") for rs in self._all)
+        updated = _count(self._new, "replicas") if self._new is not None else 0
+        terminating = sum(_count(rs, "terminatingReplicas") for rs in self._all)
+        return {
+            "observedGeneration": self._deployment.meta.generation,
+            "replicas": total or None,
+            "updatedReplicas": updated or None,
+            "readyReplicas": sum(_count(rs, "readyReplicas") for rs in self._all) or None,
+            "availableReplicas": available or None,
+            "unavailableReplicas": max(0, max(total, self._wanted) - available) or None,
+            "terminatingReplicas": terminating,
+            "conditions": self._conditions(total, updated, available),
+        }
+
+    def _conditions(self, total: int, updated: int, available: int) -> list[Json]:
+        if available >= self._wanted - self._down:
+            text = "Deployment has minimum availability."
+            first = ("Available", "True", "MinimumReplicasAvailable", text)
+        else:
+            text = "Deployment does not have minimum availability."
+            first = ("Available", "False", "MinimumReplicasUnavailable", text)
+        name = self._new.meta.name if self._new is not None else ""
+        if updated == self._wanted == total and available == self._wanted:
+            text = f'ReplicaSet "{name}" has successfully progressed.'
+            second = ("Progressing", "True", "NewReplicaSetAvailable", text)
+        else:
+            text = f'ReplicaSet "{name}" is progressing.'
+            second = ("Progressing", "True", "ReplicaSetUpdated", text)
+        return [self._condition(*first), self._condition(*second)]
+
+    def _condition(self, name: str, status: str, reason: str, message: str) -> Json:
+        known = self._deployment.get("status", "conditions") or []
+        before: Json = next((c for c in known if c["type"] == name), {})
+        said = {"type": name, "status": status, "reason": reason, "message": message}
+        if all(before.get(field) == value for field, value in said.items()):
+            return dict(before)
+        since = before.get("lastTransitionTime") if before.get("status") == status else None
+        return {**said, "lastUpdateTime": self._now, "lastTransitionTime": since or self._now}
+
+
+def _scaling(direction: str, name: str, before: int, after: int) -> Note:
+    message = f"Scaled {direction} replica set {name} from {before} to {after}"
+    return Note(reason="ScalingReplicaSet", message=message)
+
+
+@final
+class Deployments:
+    def __init__(self, manager: Manager) -> None:
+        self._deployments: Store = manager.cache.informer(DEPLOYMENTS).store
+        self._replica_sets = Dependents(manager.cache, REPLICASETS)
+        self._hands = Hands(manager.client, manager.recorder("deployment-controller"))
+        self._clock: Clock = manager.clock
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        deployment = self._deployments.get(key)
+        if deployment is None:
+            return Done()
+        await self._hands.do(deployment, self._replica_sets.adoptions(deployment))
+        observed = Observed(
+            deployment=deployment,
+            replica_sets=tuple(self._replica_sets.of(deployment)),
+            now=rfc3339(self._clock.wall()),
+        )
+        await self._hands.do(deployment, decide(observed))
+        return Done()
+
+
+def deployment_controller(manager: Manager) -> Controller:
+    sources = [for_object(DEPLOYMENTS), owned_by(REPLICASETS, DEPLOYMENTS)]
+    return Controller("deployment", Deployments(manager), sources)

@@ -1,0 +1,272 @@
+"""kube-scheduler's part: binds pods to nodes, and says why where it cannot."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import final
+
+from kaito.framework.consistent import ConsistentClient
+from kaito.framework.controller import Controller, ControllerOptions
+from kaito.framework.events import Deleted, Event
+from kaito.framework.manager import Manager
+from kaito.framework.reconcile import Again, Done, Result
+from kaito.framework.recorder import Recorder
+from kaito.framework.sources import for_object, mapped
+from kaito.kube.client import Client
+from kaito.kube.clock import Clock, rfc3339
+from kaito.kube.errors import ApiError, NotFound
+from kaito.kube.objects import Json, ObjectKey, Record
+from kaito.kube.resources import NODES, PODS, PVCS
+from kaito.simulator.controllers import podstate
+from kaito.simulator.controllers.scheduling import (
+    SCHEDULER,
+    Chosen,
+    Filter,
+    NodeFacts,
+    Nowhere,
+    PodNeeds,
+    choose,
+    facts_of,
+    helps,
+    needs_of,
+    without_volume,
+)
+
+RETRY_SECONDS = 300.0
+"""kube-scheduler looks at unschedulable pods again after five minutes, whatever happens."""
+CONCURRENCY = 16
+"""Bindings on their way at once; decisions are taken one after the other anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A pod that found no node."""
+
+    needs: PodNeeds
+    filters: frozenset[Filter]
+
+
+@final
+class Scheduler:
+    """Keeps what every node has left, and decides pod by pod."""
+
+    def __init__(
+        self,
+        *,
+        cache_pods: "Pods",
+        client: ConsistentClient,
+        live: Client,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._view = cache_pods
+        self._client = client
+        self._live = live
+        self._recorder = recorder
+        self._clock = clock
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        pod = self._view.pod(key)
+        if pod is None or not _to_schedule(pod):
+            self._view.forget(key)
+            return Done()
+        needs = self._view.needs(pod)
+        verdict = self._decide(pod, needs)
+        if isinstance(verdict, Nowhere):
+            self._view.wait(key, needs, verdict.filters)
+            await self._refuse(pod, verdict.message)
+            return Again(RETRY_SECONDS)
+        # From here on the room is taken, though the server does not know yet.
+        self._view.assume(pod, verdict.node, needs)
+        try:
+            await self._bind(pod, verdict.node)
+        except ApiError:
+            self._view.release(pod.meta.uid)
+            raise
+        self._view.forget(key)
+        return Done()
+
+    def _decide(self, pod: Record, needs: PodNeeds) -> Chosen | Nowhere:
+        claim = self._view.missing_claim(pod)
+        if claim is not None:
+            message = without_volume(claim, len(self._view.nodes))
+            return Nowhere(message=message, filters=frozenset({Filter.VOLUME}))
+        return choose(needs, self._view.nodes.values(), self._view.used)
+
+    async def _bind(self, pod: Record, node: str) -> None:
+        binding: Json = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {
+                "name": pod.meta.name,
+                "namespace": pod.meta.namespace,
+                "uid": pod.meta.uid,
+            },
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        }
+        try:
+            await self._live.create(PODS, binding, subresource="binding")
+        except NotFound:
+            self._view.release(pod.meta.uid)
+            return
+        self._recorder.event(
+            pod,
+            type="Normal",
+            reason="Scheduled",
+            message=f"Successfully assigned {pod.key} to {node}",
+            action="Binding",
+        )
+
+    async def _refuse(self, pod: Record, message: str) -> None:
+        conditions = pod.get("status", "conditions") or []
+        before = next((c for c in conditions if c["type"] == "PodScheduled"), None)
+        if before is not None and before.get("message") == message:
+            return
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastProbeTime": None,
+            "lastTransitionTime": (before or {}).get("lastTransitionTime")
+            or rfc3339(self._clock.wall()),
+            "observedGeneration": pod.meta.generation,
+        }
+        others = [c for c in conditions if c["type"] != "PodScheduled"]
+        try:
+            await self._client.merge_patch(
+                PODS,
+                pod.key,
+                {"status": {"conditions": [*others, condition]}},
+                uid=pod.meta.uid,
+                subresource="status",
+            )
+        except NotFound:
+            return
+        self._recorder.event(
+            pod, type="Warning", reason="FailedScheduling", message=message, action="Scheduling"
+        )
+
+
+def _to_schedule(pod: Record) -> bool:
+    spec: Json = pod.get("spec") or {}
+    return (
+        not spec.get("nodeName")
+        and not pod.meta.deleting
+        and not podstate.is_over(pod)
+        and spec.get("schedulerName", SCHEDULER) == SCHEDULER
+        and not spec.get("schedulingGates")
+    )
+
+
+@final
+class Pods:
+    """What the scheduler knows: nodes, what is used of them, and who waits for which change."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._store = manager.cache.informer(PODS).store
+        self._claims = manager.cache.informer(PVCS).store
+        self.nodes: dict[str, NodeFacts] = {}
+        self.used: dict[str, Counter[str]] = {}
+        self._taken: dict[str, tuple[str, PodNeeds]] = {}
+        self._waiting: dict[ObjectKey, _Waiting] = {}
+        self._needs: dict[str, PodNeeds] = {}
+        manager.cache.informer(PODS).subscribe(self._pod_changed, "scheduler")
+        manager.cache.informer(NODES).subscribe(self._node_changed, "scheduler")
+
+    def pod(self, key: ObjectKey) -> Record | None:
+        return self._store.get(key)
+
+    def needs(self, pod: Record) -> PodNeeds:
+        known = self._needs.get(pod.meta.uid)
+        if known is None:
+            known = self._needs[pod.meta.uid] = needs_of(pod)
+        return known
+
+    def missing_claim(self, pod: Record) -> str | None:
+        for volume in pod.get("spec", "volumes") or ():
+            claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            if claim and self._claims.get(ObjectKey(pod.meta.namespace, claim)) is None:
+                return str(claim)
+        return None
+
+    # ---- who waits
+
+    def wait(self, key: ObjectKey, needs: PodNeeds, filters: frozenset[Filter]) -> None:
+        self._waiting[key] = _Waiting(needs, filters)
+
+    def forget(self, key: ObjectKey) -> None:
+        self._waiting.pop(key, None)
+
+    def helped_by_node(self, node: Record) -> Iterable[ObjectKey]:
+        """The waiting pods for which this node, as it is now, may make a difference."""
+        facts = facts_of(node)
+        used = self.used.get(facts.name, Counter())
+        return [k for k, w in self._waiting.items() if helps(w.filters, w.needs, facts, used)]
+
+    def helped_by_pod(self, pod: Record) -> Iterable[ObjectKey]:
+        """A pod that ended or goes makes room for those that wait for resources."""
+        if not podstate.is_over(pod) and not pod.meta.deleting:
+            return ()
+        return [k for k, w in self._waiting.items() if Filter.RESOURCES in w.filters]
+
+    def helped_by_claim(self, claim: Record) -> Iterable[ObjectKey]:
+        return [
+            key
+            for key, waiting in self._waiting.items()
+            if key.namespace == claim.meta.namespace and Filter.VOLUME in waiting.filters
+        ]
+
+    # ---- what is used
+
+    def assume(self, pod: Record, node: str, needs: PodNeeds) -> None:
+        """The pod takes its room now."""
+        self.release(pod.meta.uid)
+        self._taken[pod.meta.uid] = (node, needs)
+        self.used.setdefault(node, Counter()).update(needs.requests)
+
+    def release(self, uid: str) -> None:
+        taken = self._taken.pop(uid, None)
+        if taken is not None:
+            self.used[taken[0]].subtract(taken[1].requests)
+
+    def _pod_changed(self, event: Event) -> None:
+        pod = event.record
+        if isinstance(event, Deleted) or podstate.is_over(pod):
+            self.release(pod.meta.uid)
+            self._needs.pop(pod.meta.uid, None)
+            self.forget(pod.key)
+            return
+        node = pod.get("spec", "nodeName")
+        if node and self._taken.get(pod.meta.uid, ("",))[0] != node:
+            self.assume(pod, node, self.needs(pod))
+            self.forget(pod.key)
+
+    def _node_changed(self, event: Event) -> None:
+        if isinstance(event, Deleted):
+            self.nodes.pop(event.record.meta.name, None)
+        else:
+            self.nodes[event.record.meta.name] = facts_of(event.record)
+
+
+def _unscheduled(event: Event) -> bool:
+    return not event.record.get("spec", "nodeName")
+
+
+def scheduler_controller(manager: Manager) -> Controller:
+    """The scheduler as a controller of pods."""
+    view = Pods(manager)
+    scheduler = Scheduler(
+        cache_pods=view,
+        client=manager.client,
+        live=manager.live,
+        recorder=manager.recorder(SCHEDULER),
+        clock=manager.clock,
+    )
+    sources = [
+        for_object(PODS, predicate=_unscheduled),
+        mapped(PODS, view.helped_by_pod),
+        mapped(NODES, view.helped_by_node),
+        mapped(PVCS, view.helped_by_claim),
+    ]
+    return Controller("scheduler", scheduler, sources, ControllerOptions(concurrency=CONCURRENCY))
