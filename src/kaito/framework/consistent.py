@@ -11,18 +11,13 @@ the server still carries out after that list cannot be seen by anybody; against 
 are chosen once, and preconditions.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar, final
-
-import structlog
+from typing import Protocol, TypeVar, final
 
 from kaito.framework.cache import Cache
+from kaito.framework.catchup import CatchUp
 from kaito.framework.fence import Fenced
-from kaito.framework.index import Key
-from kaito.framework.informer import Count, Informer
-from kaito.framework.needs import Ledger, Reached, Vanished
-from kaito.framework.reconcile import current_key
+from kaito.framework.informer import Count
 from kaito.framework.rewrites import Rewrites
 from kaito.framework.store import Store
 from kaito.kube.client import Client
@@ -30,24 +25,13 @@ from kaito.kube.clock import Clock
 from kaito.kube.errors import (
     ApiError,
     Conflict,
-    Forbidden,
     Invalid,
-    KubeError,
     NotFound,
     TransportError,
 )
 from kaito.kube.objects import Json, ObjectKey, Record, Resource, key_of
 
 T = TypeVar("T")
-
-_log = structlog.get_logger(__name__)
-
-_FIRST_PROBE_PAUSE: Final = 1.0
-_LONGEST_PROBE_PAUSE: Final = 30.0
-_ALARM: Final = 120.0
-"""Seconds for which a key may wait for the cache before that is reported: two bookmarks."""
-_SWEEP: Final = 1000
-"""Ledgers beyond which those that are settled are thrown away; keys may never be asked again."""
 
 
 class Guard(Protocol):
@@ -81,10 +65,8 @@ class ConsistentClient:
         self.rewrites = Rewrites()
         """For `kaito.framework.applying`."""
         self._fence = fence
-        self._clock = clock
         self._metrics = metrics
-        self._ledgers: dict[ObjectKey, Ledger] = {}
-        self._sweep_at = _SWEEP
+        self._catch_up = CatchUp(cache, client, clock, self._count)
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -263,79 +245,24 @@ class ConsistentClient:
             )
         except NotFound:
             if uid:
-                self._note_gone(resource, key, uid, known)
+                self._catch_up.deleted(resource, key, uid, known)
             raise
         if record is not None and _still_there(record):
-            self._note(resource, key, record)
+            self._catch_up.wrote(resource, key, record)
             return record
         if record is not None or uid:
-            self._note_gone(resource, key, uid or (record.meta.uid if record else ""), known)
+            self._catch_up.deleted(resource, key, uid or (record.meta.uid if record else ""), known)
         else:
-            self._mark(resource)
+            self._catch_up.unknown(resource)
         return None
 
     # -- waiting ---------------------------------------------------------------------------------
 
     def behind(self, key: ObjectKey) -> Awaitable[None] | None:
         """None: the cache has all that the last run of `key` wrote. Else what to wait for."""
-        ledger = self._ledgers.get(key)
-        if ledger is None:
-            return None
-        if ledger.settled:
-            del self._ledgers[key]
-            return None
-        return self._caught_up(key, ledger)
+        return self._catch_up.behind(key)
 
-    async def _caught_up(self, key: ObjectKey, ledger: Ledger) -> None:
-        alarm = self._clock.call_later(_ALARM, lambda: _stuck(key))
-        try:
-            await self._settle(ledger)
-        finally:
-            alarm.cancel()
-
-    async def _settle(self, ledger: Ledger) -> None:
-        while ledger.unknown:
-            await self._find_out(ledger, next(iter(ledger.unknown)))
-        while (need := ledger.unmet()) is not None:
-            nearer = asyncio.Event()
-            need.when_nearer(nearer.set)
-            await nearer.wait()
-
-    async def _find_out(self, ledger: Ledger, resource: Resource) -> None:
-        """Learn by which version the outcome of an unknown write is visible."""
-        informer = next(self.cache.informers(resource), None)
-        if informer is None:
-            ledger.unknown.pop(resource, None)
-            return
-        pause = _FIRST_PROBE_PAUSE
-        while True:
-            self._count("consistent_list", resource)
-            try:
-                page = await self.live.list(
-                    resource, namespace=informer.options.resolved()[0].namespace, limit=1
-                )
-            except (Forbidden, NotFound) as error:
-                _log.warning(
-                    "cannot find out what became of a write",
-                    kind=resource.group_kind,
-                    error=str(error),
-                )
-                ledger.unknown.pop(resource, None)
-                return
-            except KubeError:
-                await self._clock.sleep(pause)
-                pause = min(_LONGEST_PROBE_PAUSE, 2 * pause)
-            else:
-                ledger.unknown.pop(resource, None)
-                self._reach(ledger, resource, page.resource_version)
-                return
-
-    def _reach(self, ledger: Ledger, resource: Resource, version: str) -> None:
-        for each in self.cache.informers(resource):
-            for shard in each.store.shards:
-                ledger.add(Reached(shard, version))
-
-    # -- bookkeeping -----------------------------------------------------------------------------
+    # -- inside ----------------------------------------------------------------------------------
 
     async def _write(
         self,
@@ -349,7 +276,7 @@ class ConsistentClient:
             self._fence.check()
             return await send()
         record = await self._attempt(resource, send)
-        self._note(resource, key, record)
+        self._catch_up.wrote(resource, key, record)
         return record
 
     async def _attempt(self, resource: Resource, send: Callable[[], Awaitable[T]]) -> T:
@@ -363,52 +290,8 @@ class ConsistentClient:
             raise
         except BaseException as error:
             if _outcome_unknown(error):
-                self._mark(resource)
+                self._catch_up.unknown(resource)
             raise
-
-    def _note(self, resource: Resource, key: ObjectKey, record: Record) -> None:
-        """A write was answered with `record`: the cache shows it, and has to catch up with it."""
-        version = record.meta.resource_version
-        whole = record.kind == resource.kind
-        for informer in self.cache.informers(resource):
-            shard = informer.shard_of(record) if whole else None
-            if shard is not None:
-                informer.store.overlay(shard, informer.kept(record))
-                self._need(Reached(shard, version))
-            elif whole:
-                self._left(informer, record)
-            elif version and (base := informer.store.get(key)) is not None:
-                # The answer of a subresource (`scale`) has the version, but is not the object.
-                holder = informer.shard_with(key, base.meta.uid)
-                if holder is not None:
-                    self._need(Reached(holder, version))
-
-    def _left(self, informer: Informer, record: Record) -> None:
-        """No selector covers the object. If one did before this write, the watch tells us so."""
-        meta = record.meta
-        before = informer.store.get(meta.key)
-        if before is None or before.meta.uid != meta.uid:
-            return
-        shard = informer.shard_with(meta.key, meta.uid) or informer.shard_of(before)
-        if shard is not None:
-            informer.store.overlay_left(shard, record)
-            self._need(Reached(shard, meta.resource_version))
-
-    def _note_gone(
-        self, resource: Resource, key: Key, uid: str, known: dict[Informer, Record | None]
-    ) -> None:
-        for informer in self.cache.informers(resource):
-            record = known.get(informer)
-            if record is not None and record.meta.uid != uid:
-                record = None
-            shard = informer.shard_with(key, uid)
-            if shard is None and record is not None:
-                shard = informer.shard_of(record)
-            if shard is None:
-                continue
-            version = record.meta.resource_version if record else shard.version
-            informer.store.overlay_gone(shard, key, uid, version)
-            self._need(Vanished(shard, key, uid, version))
 
     def _known_uid(self, resource: Resource, key: ObjectKey) -> str:
         for informer in self.cache.informers(resource):
@@ -416,32 +299,9 @@ class ConsistentClient:
                 return record.meta.uid
         return ""
 
-    def _need(self, need: Reached | Vanished) -> None:
-        if not need.met and (ledger := self._ledger()) is not None:
-            ledger.add(need)
-
-    def _mark(self, resource: Resource) -> None:
-        if next(self.cache.informers(resource), None) is None:
-            return
-        if (ledger := self._ledger()) is not None:
-            ledger.unknown[resource] = None
-
-    def _ledger(self) -> Ledger | None:
-        key = current_key.get()
-        if key is None:
-            return None
-        if key not in self._ledgers and len(self._ledgers) >= self._sweep_at:
-            self._ledgers = {k: v for k, v in self._ledgers.items() if not v.settled}
-            self._sweep_at = _SWEEP + 2 * len(self._ledgers)
-        return self._ledgers.setdefault(key, Ledger())
-
     def _count(self, what: str, resource: Resource) -> None:
         if self._metrics is not None:
             self._metrics(what, resource)
-
-
-def _stuck(key: ObjectKey) -> None:
-    _log.warning("a key waits long for the cache to catch up with its writes", key=str(key))
 
 
 def _outcome_unknown(error: BaseException) -> bool:
