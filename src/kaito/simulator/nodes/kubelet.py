@@ -103,6 +103,14 @@ class Kubelets:
         """Something outside the API that this pod depends on has changed."""
         self._wake(key)
 
+    def playing(self) -> list[ObjectKey]:
+        """The pods in play."""
+        return sorted(self._entries)
+
+    def uid_of(self, key: ObjectKey) -> str:
+        """Of a pod in play. Raises KeyError."""
+        return self._entries[key].uid
+
     # ---- what wakes pods besides themselves
 
     def readers_of(self, record: Record) -> list[ObjectKey]:
