@@ -48,6 +48,10 @@ generate: .venv/.dev ## Write CRDs, RBAC, admission policy and the compiled cata
 generate-check: .venv/.dev
 	@$(BIN)/kaito generate --check
 
+.PHONY: controlplane
+controlplane: .venv/.dev ## Build etcd and Kubernetes from pinned Go modules, once, for the other half of the contract tests
+	@$(BIN)/python -m tests.controlplane.programs
+
 .PHONY: golden
 golden: .venv/.dev ## Rewrite the recorded objects from what is rendered now; review the diff
 	@KAITO_WRITE_GOLDEN=1 $(BIN)/pytest -q -p no:randomly tests/manifests
