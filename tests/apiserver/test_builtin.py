@@ -43,8 +43,6 @@ def test_a_minimal_pod_is_filled_in_as_the_real_server_does():
         ],
         "dnsPolicy": "ClusterFirst",
         "enableServiceLinks": True,
-        "preemptionPolicy": "PreemptLowerPriority",
-        "priority": 0,
         "restartPolicy": "Always",
         "schedulerName": "default-scheduler",
         "securityContext": {},

@@ -158,6 +158,6 @@ async def test_an_update_must_say_what_it_replaces() -> None:
     await api.ok("POST", FOOS, foo("a"))
     status = await api.refused("PUT", f"{FOOS}/a", foo("a"))
     assert status["message"] == (
-        'Foo.x.io "a" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified '
+        'foos.x.io "a" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified '
         "for an update"
     )

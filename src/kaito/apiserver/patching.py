@@ -4,11 +4,24 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import yaml
 
 from kaito.apiserver import metadata, writing
+from kaito.apiserver.apply import apply
 from kaito.apiserver.core import Call
 from kaito.apiserver.options import WriteOptions
-from kaito.apiserver.status import Refused, bad_request
+from kaito.apiserver.ownership import shape_of
+from kaito.apiserver.status import (
+    Refused,
+    bad_request,
+    conflict,
+    invalid,
+    not_found,
+    required_value,
+    unsupported_media,
+)
+from kaito.apiserver.strategic import StrategicPatchError, strategic_merge
+from kaito.apiserver.typed import ANYTHING
 from kaito.apiserver.writing import Written
 from kaito.kube.objects import Json
 from kaito.kube.patches import PatchError, json_patch, merge_patch
@@ -20,8 +33,14 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
 def patch(call: Call, options: WriteOptions) -> Written:
-    """Alter what is stored as the patch says."""
+    """Alter what is stored as the patch says; an apply may create it."""
+    if _media(call) == APPLY_PATCH:
+        return _apply(call, options)
     return writing.change(call, options, lambda live: _altered(call, live, options))
+
+
+def _media(call: Call) -> str:
+    return call.request.headers.get("content-type", "").partition(";")[0]
 
 
 def _content(body: bytes) -> Any:
@@ -33,10 +52,10 @@ def _content(body: bytes) -> Any:
 
 def patched(call: Call, live: Json) -> Json:
     """`live` as the request's patch makes it."""
-    media = call.request.headers.get("content-type", "").partition(";")[0]
+    media = _media(call)
     alter = _ALTERATIONS.get(media)
-    if alter is None:
-        raise Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+    if alter is None or (media == STRATEGIC_PATCH and call.kind.custom):
+        raise unsupported_media(_CUSTOM if call.kind.custom else _BUILT_IN)
     new = alter(call, live, _content(call.request.body))
     if not isinstance(new, dict):
         raise bad_request("the patch does not leave an object")
@@ -77,7 +96,82 @@ def _json(_: Call, live: Json, content: Any) -> Json:
     return patched
 
 
+def _strategic(call: Call, live: Json, content: Any) -> Json:
+    if not isinstance(content, dict):
+        kind = "array" if isinstance(content, list) else type(content).__name__
+        raise bad_request(
+            f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+        )
+    schema = call.core.schema(call.kind)
+    try:
+        return strategic_merge(live, content, schema.schema if schema is not None else ANYTHING)
+    except StrategicPatchError as error:
+        raise Refused(500, "", str(error)) from error
+
+
+def _apply(call: Call, options: WriteOptions) -> Written:
+    """Server-side apply: creates what does not exist."""
+    if not call.request.param("fieldManager"):
+        cause = required_value("fieldManager", "is required for apply patch")
+        raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+    config = _config(call)
+    stored = call.core.bucket(call.kind).get(call.key)
+    if stored is None:
+        return _apply_new(call, config, options)
+    return writing.change(
+        call, options, lambda live: _applied(call, live, config, options), owned=True
+    )
+
+
+def _config(call: Call) -> Json:
+    """The body of an apply: an object of exactly this kind."""
+    try:
+        config = yaml.load(call.request.body, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise bad_request(f"error decoding YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise bad_request("error decoding YAML: it is not an object")
+    resource = call.kind.resource
+    given, version = config.get("kind", ""), config.get("apiVersion", "")
+    if (given, version) != (resource.kind, resource.api_version):
+        shown = version if "/" in version else f"/{version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={given}")
+    return config
+
+
+def _apply_new(call: Call, config: Json, options: WriteOptions) -> Written:
+    if call.target.subresource:
+        raise not_found(call.kind.resource, call.target.name)
+    uid = metadata.meta(config).get("uid")
+    if uid:
+        why = (
+            f"uid mismatch: the provided object specified uid {uid}, "
+            "and no existing object was found"
+        )
+        raise conflict(call.kind.resource, call.target.name, why)
+    obj = _applied(call, None, config, options)
+    return writing.create(call, obj, options, owned=True)
+
+
+def _applied(call: Call, live: Json | None, config: Json, options: WriteOptions) -> Json:
+    applied = apply(
+        live,
+        config,
+        manager=options.manager,
+        force=options.force,
+        shape=shape_of(call),
+        now=call.core.now(),
+    )
+    obj = applied.obj
+    metadata.check_name(obj, call.target.name)
+    writing.clean(call, obj, options, [])
+    return obj
+
+
 _ALTERATIONS: Final[dict[str, Callable[[Call, Json, Any], Json]]] = {
     MERGE_PATCH: _merge,
     JSON_PATCH: _json,
+    STRATEGIC_PATCH: _strategic,
 }
+_CUSTOM: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+_BUILT_IN: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)

@@ -90,12 +90,19 @@ class Schemas:
                 f'{schema.kind} in version "{schema.version}" cannot be handled as a '
                 f"{schema.kind}: {why}"
             )
-        return [f'unknown field "{path}"' for path in structural.prune(obj, schema.schema)]
+        dropped = structural.prune(obj, schema.schema)
+        # Metadata is decoded, and complained about, before the rest.
+        dropped.sort(key=lambda path: not path.startswith("metadata."))
+        return [f'unknown field "{path}"' for path in dropped]
 
-    def default(self, schema: KindSchema, obj: Json) -> None:
-        """Fill the kind's defaults into `obj`."""
+    def default(self, schema: KindSchema, obj: Json, *, keep_nulls: bool = False) -> None:
+        """Fill the kind's defaults into `obj`.
+
+        `keep_nulls`: of custom kinds, for validation to refuse, as the real server does after an
+        apply; elsewhere a null counts as absent.
+        """
         if schema.custom:
-            structural.default(obj, schema.schema)
+            structural.default(obj, schema.schema, keep_nulls=keep_nulls)
         else:
             defaulting.default(obj, schema.schema)
 

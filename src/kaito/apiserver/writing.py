@@ -13,7 +13,9 @@ import yaml
 from kaito.apiserver import metadata, names, protobuf
 from kaito.apiserver.core import Call, loaded, unloaded
 from kaito.apiserver.kinds import Draft, Kind
+from kaito.apiserver.managedfields import same_but_for_time
 from kaito.apiserver.options import WriteOptions, body_object, duplicates
+from kaito.apiserver.ownership import track_update
 from kaito.apiserver.policies import judge
 from kaito.apiserver.status import (
     MODIFIED,
@@ -76,12 +78,20 @@ def check_head(call: Call, obj: Json) -> None:
     wanted = kind.resource.kind
     if kind.custom:
         if not given:
-            raise bad_request(f"Object 'Kind' is missing in '{_shown(call)}'")
+            body = _shown(call)
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {wanted}): "
+                f"Object 'Kind' is missing in '{body}' ({body})"
+            )
         if version and version != kind.resource.api_version:
             raise bad_request(
                 f"the API version in the data ({version}) does not match the expected API version "
                 f"({kind.resource.api_version})"
             )
+    if kind.custom and given != wanted:
+        why = f'Invalid value: "{given}": must be {wanted}'
+        name = (obj.get("metadata") or {}).get("name") or ""
+        raise invalid(kind.resource.group, given, name, [Cause("kind", "FieldValueInvalid", why)])
     if given and given != wanted:
         raise bad_request(
             f'{given} in version "{version or kind.resource.version}" cannot be handled as a '
@@ -118,8 +128,11 @@ def clean(call: Call, obj: Json, options: WriteOptions, doubles: list[str]) -> N
         call.warn(text)
 
 
-def create(call: Call, obj: Json, options: WriteOptions) -> Written:
-    """Make a new object. Raises `Refused`: AlreadyExists, Invalid, NotFound (namespace) ..."""
+def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False) -> Written:
+    """Make a new object. Raises `Refused`: AlreadyExists, Invalid, NotFound (namespace) ...
+
+    `owned`: the object says itself who owns its fields.
+    """
     kind = call.kind
     metadata.check_namespace(kind, obj, call.target.namespace)
     if kind.custom:
@@ -128,12 +141,14 @@ def create(call: Call, obj: Json, options: WriteOptions) -> Written:
     metadata.fill_new(call.core, kind, obj)
     if kind.has_status and not kind.strategy.keeps_status:
         obj.pop("status", None)
-    _complete(call, obj, None)
+    _default(call, obj, applied=owned)
+    if not owned:
+        track_update(call, None, obj, options)
+    _prepare(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
     judge(call, obj, None)
     check_namespace_exists(call, obj)
     _check_free(call, obj, generated=generated)
-    track(call, None, obj, options)
     return Written(_commit(call, obj, options), created=True)
 
 
@@ -146,11 +161,14 @@ def _check_definition(call: Call, obj: Json) -> None:
         raise forbidden(call.kind.resource, obj["metadata"].get("name") or "", why)
 
 
-def _complete(call: Call, obj: Json, old: Json | None) -> None:
-    """Defaults, then what only code can decide."""
+def _default(call: Call, obj: Json, *, applied: bool) -> None:
     schema = call.core.schema(call.kind)
     if schema is not None:
-        call.core.schemas.default(schema, obj)
+        call.core.schemas.default(schema, obj, keep_nulls=applied)
+
+
+def _prepare(call: Call, obj: Json, old: Json | None) -> None:
+    """What only code can decide. Nobody owns it."""
     core = call.core
     draft = Draft(obj=obj, old=old, storage=core.storage, random=core.random, warn=call.warn)
     for prepare in call.kind.strategy.prepare:
@@ -213,10 +231,6 @@ def key_of(obj: Json) -> ObjectKey:
     return ObjectKey(meta.get("namespace") or "", meta["name"])
 
 
-def track(call: Call, old: Json | None, obj: Json, options: WriteOptions) -> None:
-    """Field ownership of a write that is not an apply."""
-
-
 def _commit(call: Call, obj: Json, options: WriteOptions) -> Json:
     """Store, unless it is a dry run; the answer is the object as it is then."""
     if options.dry_run:
@@ -259,15 +273,17 @@ def change(
     *,
     versioned: bool = False,
     prepared: bool = False,
+    owned: bool = False,
 ) -> Written:
     """Replace what is stored by `alter(a copy of it)`: the one road of PUT and PATCH.
 
-    `prepared`: the server itself made the change, which may reach into status.
+    `prepared`: the server itself made the change, which may reach into status. `owned`: the object
+    says itself who owns its fields.
     """
     stored = current(call, call.key)
     old = loaded(call.kind, stored.json())
     new = alter(loaded(call.kind, stored.json()))
-    return update(call, old, new, options, versioned=versioned, prepared=prepared)
+    return update(call, old, new, options, versioned=versioned, prepared=prepared, owned=owned)
 
 
 def update(
@@ -278,6 +294,7 @@ def update(
     *,
     versioned: bool = False,
     prepared: bool = False,
+    owned: bool = False,
 ) -> Written:
     """Make `new` of `old`. `versioned`: the client must say which version it replaces."""
     kind = call.kind
@@ -286,17 +303,31 @@ def update(
     metadata.keep_old(new, old)
     if not prepared:
         isolate(kind, new, old, call.target.subresource)
-        _complete(call, new, old)
+        _default(call, new, applied=owned)
+    if not owned:
+        track_update(call, old, new, options)
+    if not prepared:
+        _prepare(call, new, old)
     _check(call, new, old, metadata.update_causes(new, old))
     judge(call, new, old)
     _count_generation(kind, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-    track(call, old, new, options)
+    _keep_times(new, old)
     if new == old:
         return Written(old)
     if _finished(kind, new):
         return Written(finish(call, new, options))
     return Written(_commit(call, new, options))
+
+
+def _keep_times(new: Json, old: Json) -> None:
+    """A write that changes nothing does not even say that it was made."""
+    meta, before = new["metadata"], old["metadata"]
+    entries, known = meta.get("managedFields"), before.get("managedFields")
+    if entries == known or not same_but_for_time(entries, known):
+        return
+    if {**new, "metadata": {**meta, "managedFields": known}} == old:
+        meta["managedFields"] = known
 
 
 def _check_preconditions(kind: Kind, new: Json, old: Json, *, versioned: bool) -> None:
@@ -308,7 +339,7 @@ def _check_preconditions(kind: Kind, new: Json, old: Json, *, versioned: bool) -
             "FieldValueInvalid",
             "Invalid value: 0: must be specified for an update",
         )
-        raise invalid(kind.resource.group, kind.resource.kind, before["name"], [cause])
+        raise invalid(kind.resource.group, kind.resource.plural, before["name"], [cause])
     uid = meta.get("uid") or ""
     if versioned and uid and uid != before["uid"]:
         path = "/".join(part for part in (before.get("namespace"), before["name"]) if part)

@@ -31,7 +31,7 @@ def default(obj: Json, schema: Schema) -> None:
 
 def _fill(obj: Json, schema: Schema) -> None:
     for name, child in schema.properties.items():
-        if "default" in child.raw and name not in obj:
+        if "default" in child.raw and _unset(obj, name, child):
             obj[name] = copy.deepcopy(child.raw["default"])
     hook = _BY_DEFINITION.get(schema.name)
     if hook is not None:
@@ -46,11 +46,25 @@ def _fill(obj: Json, schema: Schema) -> None:
             _fill(value, child)
 
 
+def _unset(obj: Json, name: str, child: Schema) -> bool:
+    """Absent, or a structure that Go cannot tell from an absent one."""
+    return name not in obj or (obj[name] == {} and child.raw.get("x-zero") == "fill")
+
+
 def _filled(child: Schema, parent: Schema, name: str) -> bool:
     """Whether an absent field is printed as zero. A missing required list is an error instead."""
     if child.raw.get("x-zero") != "fill":
         return False
     return not (child.type == "array" and name in parent.required)
+
+
+def empty(schema: Schema) -> Json:
+    """An object of which nobody set anything, as Go prints it: zeros only, nulls for lists."""
+    return {
+        name: empty(child) if child.properties and child.name != OBJECT_META else zero(child)
+        for name, child in schema.properties.items()
+        if child.raw.get("x-zero") == "fill"
+    }
 
 
 def _below(value: Any, schema: Schema) -> None:
@@ -70,9 +84,6 @@ def _below(value: Any, schema: Schema) -> None:
 def _pod(obj: Json) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("enableServiceLinks", True)
-    if not spec.get("priorityClassName"):
-        spec.setdefault("priority", 0)
-        spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         resources = container.get("resources") or {}
         if resources.get("limits"):
@@ -174,6 +185,11 @@ def _network_policy(spec: Json) -> None:
         spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
 
 
+def _node_status(status: Json) -> None:
+    if status.get("capacity"):
+        status.setdefault("allocatable", dict(status["capacity"]))
+
+
 def _limit_range(item: Json) -> None:
     """Of containers: what has no default is limited by the maximum, and asks for its limit."""
     if item.get("type") != "Container":
@@ -198,6 +214,7 @@ _BY_DEFINITION: Final[dict[str, _Fill]] = {
     f"{_CORE}EphemeralContainer": _container,
     f"{_CORE}ImageVolumeSource": _image_volume,
     f"{_CORE}LimitRangeItem": _limit_range,
+    f"{_CORE}NodeStatus": _node_status,
     f"{_CORE}PodSpec": _pod_spec,
     f"{_CORE}ServicePort": _service_port,
     f"{_CORE}ServiceSpec": _service_spec,

@@ -169,35 +169,35 @@ def _prune_object(
             dropped.append(join(path, name))
 
 
-def default(obj: Any, schema: Schema) -> None:
+def default(obj: Any, schema: Schema, *, keep_nulls: bool = False) -> None:
     """Fill in, in place, what the schema has defaults for.
 
     A null that the schema does not allow counts as absent: it is replaced by the default where
-    there is one and dropped where there is none. Defaults of an absent object's fields do not apply
-    (only an object that is there is filled).
+    there is one and dropped where there is none (`keep_nulls`: left for validation to find).
+    Defaults of an absent object's fields do not apply (only an object that is there is filled).
     """
     if isinstance(obj, dict):
-        _drop_nulls(obj, schema)
+        _drop_nulls(obj, schema, keep_nulls)
         for name, child in schema.properties.items():
             if child.has_default and obj.get(name, _ABSENT) is _ABSENT:
                 obj[name] = child.new_default()
         for name, value in obj.items():
             below = schema.of_field(name)
             if below is not None and isinstance(value, dict | list):
-                default(value, below)
+                default(value, below, keep_nulls=keep_nulls)
     elif isinstance(obj, list) and schema.items is not None:
         for index, item in enumerate(obj):
             if item is None and not schema.items.nullable:
                 obj[index] = schema.items.new_default()
             elif isinstance(item, dict | list):
-                default(item, schema.items)
+                default(item, schema.items, keep_nulls=keep_nulls)
 
 
 _ABSENT = object()
 
 
-def _drop_nulls(obj: Json, schema: Schema) -> None:
+def _drop_nulls(obj: Json, schema: Schema, keep: bool) -> None:
     for name in [name for name, value in obj.items() if value is None]:
         child = schema.of_field(name)
-        if child is not None and not child.nullable:
+        if child is not None and not child.nullable and (child.has_default or not keep):
             del obj[name]

@@ -169,10 +169,8 @@ def _within(value: float, bits: int) -> bool:
 def _number(value: int | float, schema: Schema, path: str) -> Iterator[FieldError]:
     raw = schema.raw
     if schema.type == "integer":
-        format_ = raw.get("format", "")
-        if format_ == "int32" and not _within(value, 32):
-            yield _composite(f"Checked value must be of type integer with format int32 in {path}")
-        elif not _within(value, 64):
+        format_ = formats.known("integer", raw.get("format", ""))
+        if value != int(value) or not _within(value, 32 if format_ == "int32" else 64):
             kind = f"with format {format_}" if format_ else "(default format)"
             yield _composite(f"Checked value must be of type integer {kind} in {path}")
     multiple = raw.get("multipleOf")

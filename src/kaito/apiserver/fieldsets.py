@@ -1,0 +1,174 @@
+"""Sets of fields, as `managedFields[].fieldsV1` writes them.
+
+A path element is its serialised text: `f:name` a field, `k:{"name":"a"}` an item of a keyed list,
+`v:"x"` an item of a set. A path may be a member, have members below it, or both (`.` in the JSON).
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, final
+
+from kaito.kube.objects import Json
+from kaito.kube.schema.fields import compact, quote
+
+Path = tuple[str, ...]
+_RANK: Final = {"f": 0, "k": 1, "v": 2, "i": 3}
+
+
+@final
+class FieldSet:
+    """A tree of path elements. Operations return new sets and share what they can."""
+
+    __slots__ = ("children", "members")
+
+    def __init__(
+        self, members: set[str] | None = None, children: "dict[str, FieldSet] | None" = None
+    ) -> None:
+        self.members: set[str] = members if members is not None else set()
+        self.children: dict[str, FieldSet] = children if children is not None else {}
+
+    @classmethod
+    def of(cls, *paths: str) -> "FieldSet":
+        """From dotted field names: `metadata.name`."""
+        made = cls()
+        for path in paths:
+            made.insert(tuple(f"f:{name}" for name in path.split(".")))
+        return made
+
+    @classmethod
+    def from_json(cls, fields: Json) -> "FieldSet":
+        """Read `fieldsV1`."""
+        made = cls()
+        for element, below in fields.items():
+            if element == ".":
+                continue
+            if not below or "." in below:
+                made.members.add(element)
+            child = cls.from_json(below)
+            if child:
+                made.children[element] = child
+        return made
+
+    def to_json(self) -> Json:
+        """Write `fieldsV1`, in the order of the real server."""
+        out: Json = {}
+        for element in sorted(self.members | self.children.keys(), key=_order):
+            child = self.children.get(element)
+            below = child.to_json() if child is not None else {}
+            if below and element in self.members:
+                below = {".": {}, **below}
+            out[element] = below
+        return out
+
+    def insert(self, path: Path) -> None:
+        """Add one path, in place. The empty path is no member of anything."""
+        node = self
+        for element in path[:-1]:
+            node = node.children.setdefault(element, FieldSet())
+        if path:
+            node.members.add(path[-1])
+
+    def __bool__(self) -> bool:
+        return bool(self.members) or any(self.children.values())
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, FieldSet)
+            and self.members == other.members
+            and _filled(self.children) == _filled(other.children)
+        )
+
+    __hash__ = None  # type: ignore[assignment] # a set that can still be inserted into
+
+    def __iter__(self) -> Iterator[Path]:
+        """Every member's path: of each level the members first, then what is below."""
+        for element in sorted(self.members, key=_order):
+            yield (element,)
+        for element in sorted(self.children, key=_order):
+            for rest in self.children[element]:
+                yield (element, *rest)
+
+    def __contains__(self, path: Path) -> bool:
+        node: FieldSet | None = self
+        for element in path[:-1]:
+            node = node.children.get(element) if node is not None else None
+        return node is not None and bool(path) and path[-1] in node.members
+
+    def below(self, element: str) -> "FieldSet":
+        """What is in the set under one element."""
+        return self.children.get(element) or FieldSet()
+
+    def union(self, other: "FieldSet") -> "FieldSet":
+        children = dict(self.children)
+        for element, child in other.children.items():
+            mine = children.get(element)
+            children[element] = child if mine is None else mine.union(child)
+        return FieldSet(self.members | other.members, children)
+
+    def intersection(self, other: "FieldSet") -> "FieldSet":
+        shared = self.children.keys() & other.children.keys()
+        children = {e: self.children[e].intersection(other.children[e]) for e in shared}
+        return FieldSet(self.members & other.members, _filled(children))
+
+    def difference(self, other: "FieldSet") -> "FieldSet":
+        """Without the members of `other`; what is below them stays."""
+        children = {
+            element: child.difference(other.children[element])
+            if element in other.children
+            else child
+            for element, child in self.children.items()
+        }
+        return FieldSet(self.members - other.members, _filled(children))
+
+    def without(self, other: "FieldSet") -> "FieldSet":
+        """Without the members of `other` and everything below them."""
+        children = {
+            element: child.without(other.below(element))
+            for element, child in self.children.items()
+            if element not in other.members
+        }
+        return FieldSet(self.members - other.members, _filled(children))
+
+
+def _filled(children: dict[str, FieldSet]) -> dict[str, FieldSet]:
+    return {element: child for element, child in children.items() if child}
+
+
+def _order(element: str) -> tuple[int, str]:
+    return _RANK.get(element[0], 9), element
+
+
+def field(name: str) -> str:
+    """The element of a field."""
+    return f"f:{name}"
+
+
+def key(values: Json) -> str:
+    """The element of an item of a keyed list."""
+    return f"k:{compact(values)}"
+
+
+def value(item: Any) -> str:
+    """The element of an item of a set."""
+    return f"v:{compact(item)}"
+
+
+def dotted(path: Path) -> str:
+    """How messages write a path: `.spec.containers[name="a"].image`."""
+    return "".join(map(_dotted, path))
+
+
+def _dotted(element: str) -> str:
+    kind, text = element[0], element[2:]
+    if kind == "f":
+        return f".{text}"
+    if kind == "i":
+        return f"[{text}]"
+    decoded = json.loads(text)
+    if kind == "v":
+        return f"[={_shown(decoded)}]"
+    return "[" + ",".join(f"{name}={_shown(value)}" for name, value in decoded.items()) + "]"
+
+
+def _shown(value: Any) -> str:
+    return quote(value) if isinstance(value, str) else compact(value)

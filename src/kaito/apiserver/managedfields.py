@@ -1,0 +1,259 @@
+"""Who owns which fields: reading and writing `metadata.managedFields`, and tracking plain writes.
+
+A manager is a name with an operation and a subresource, and for updates the apiVersion too. An
+update makes its manager the owner of what it changed and takes that from everybody else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, final
+
+from kaito.apiserver import typed
+from kaito.apiserver.fieldsets import FieldSet
+from kaito.apiserver.typed import Comparison, Type
+from kaito.kube.objects import Json
+
+APPLY: Final = "Apply"
+UPDATE: Final = "Update"
+BEFORE_FIRST_APPLY: Final = "before-first-apply"
+ANCIENT: Final = "ancient-changes"
+MOST_UPDATERS: Final = 10
+"""Older update managers are merged into one (`DefaultMaxUpdateManagers` of apimachinery)."""
+
+_NEVER_OWNED: Final = FieldSet.of(
+    "apiVersion",
+    "kind",
+    "metadata",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.creationTimestamp",
+    "metadata.selfLink",
+    "metadata.uid",
+    "metadata.clusterName",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+)
+
+
+class Manager(NamedTuple):
+    """Who wrote, and how. `version` is empty for appliers, who keep their name across versions."""
+
+    name: str
+    operation: str
+    version: str = ""
+    subresource: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What one manager owns, in the words of one apiVersion."""
+
+    fields: FieldSet
+    version: str
+    time: str = ""
+
+
+Owners = dict[Manager, Owned]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What tracking must know about a kind.
+
+    `type_of` gives the type of the kind in an apiVersion (None: served no more); `ignored` are the
+    fields that a write cannot change (`status` by the main resource, say); `empty` is what an
+    object that does not exist looks like.
+    """
+
+    version: str
+    type_of: Callable[[str], Type | None]
+    ignored: FieldSet
+    empty: Json
+    subresource: str = ""
+
+    @property
+    def type(self) -> Type:
+        found = self.type_of(self.version)
+        if found is None:
+            raise LookupError(self.version)
+        return found
+
+
+class Unreadable(ValueError):
+    """The managedFields that a client sent are not managedFields."""
+
+
+def read(entries: list[Json] | None) -> Owners:
+    """Decode `managedFields`. Raises Unreadable."""
+    owners: Owners = {}
+    for entry in entries or ():
+        operation, version = entry.get("operation"), entry.get("apiVersion")
+        if operation not in (APPLY, UPDATE):
+            raise Unreadable("operation must be `Apply` or `Update`")
+        if not version:
+            raise Unreadable("apiVersion must not be empty")
+        if entry.get("fieldsType") != "FieldsV1":
+            raise Unreadable("fieldsType must be FieldsV1")
+        manager = Manager(
+            entry.get("manager", ""),
+            operation,
+            version if operation == UPDATE else "",
+            entry.get("subresource", ""),
+        )
+        fields = FieldSet.from_json(entry.get("fieldsV1") or {})
+        owners[manager] = Owned(fields, version, entry.get("time", ""))
+    return owners
+
+
+def write(owners: Owners) -> list[Json]:
+    """Encode, in the order of the real server: appliers first, then by time and name."""
+    entries = []
+    for manager, owned in owners.items():
+        entry: Json = {
+            "manager": manager.name,
+            "operation": manager.operation,
+            "apiVersion": owned.version,
+        }
+        if owned.time:
+            entry["time"] = owned.time
+        entry["fieldsType"] = "FieldsV1"
+        entry["fieldsV1"] = owned.fields.to_json()
+        if manager.subresource:
+            entry["subresource"] = manager.subresource
+        entries.append(entry)
+    return sorted(
+        entries,
+        key=lambda e: (
+            e["operation"],
+            e.get("time", ""),
+            e["manager"],
+            e["apiVersion"],
+            e.get("subresource", ""),
+        ),
+    )
+
+
+def same_but_for_time(one: list[Json] | None, other: list[Json] | None) -> bool:
+    """Whether two `managedFields` differ in nothing but their timestamps."""
+
+    def timeless(entries: list[Json] | None) -> list[Json]:
+        return [{k: v for k, v in entry.items() if k != "time"} for entry in entries or ()]
+
+    return timeless(one) == timeless(other)
+
+
+def changed(
+    old: Json, new: Json, owners: Owners, shape: Shape, *, but: Manager
+) -> tuple[Owners, dict[Manager, FieldSet], Comparison]:
+    """Owners after a change, what each but one of them lost by conflict, and the change itself.
+
+    Managers of versions that are served no more, and those left with nothing, disappear.
+    """
+    comparisons: dict[str, Comparison] = {}
+    kept: Owners = {}
+    conflicts: dict[Manager, FieldSet] = {}
+    whole = typed.compare(old, new, shape.type)
+    comparisons[shape.version] = whole.without(shape.ignored)
+    for manager, owned in owners.items():
+        if manager == but:
+            kept[manager] = owned
+            continue
+        comparison = comparisons.get(owned.version)
+        if comparison is None:
+            type_ = shape.type_of(owned.version)
+            if type_ is None:
+                continue
+            comparison = typed.compare(old, new, type_).without(shape.ignored)
+            comparisons[owned.version] = comparison
+        taken = owned.fields.intersection(comparison.modified.union(comparison.added))
+        if taken:
+            conflicts[manager] = taken
+        left = owned.fields.difference(taken).difference(comparison.removed)
+        if left:
+            kept[manager] = Owned(left, owned.version, owned.time)
+    return kept, conflicts, comparisons[shape.version]
+
+
+def own(fields: FieldSet) -> FieldSet:
+    """What of a set can be owned at all: not the name, not the version ..."""
+    return fields.difference(_NEVER_OWNED)
+
+
+_SELF: Final = Manager("", UPDATE)
+
+
+def track(old: Json | None, new: Json, manager: Manager, shape: Shape, now: str) -> None:
+    """Set `managedFields` of `new` after a write that is not an apply.
+
+    A client may write `managedFields` itself; an empty list, or a list of one empty entry, resets
+    them. An object that has none is not tracked again until it is applied.
+    """
+    metadata = new["metadata"]
+    given = metadata.pop("managedFields", None)
+    owners = _starting(old, given, shape)
+    if old is not None and not owners:
+        return
+    before = shape.empty if old is None else bare(old)
+    try:
+        owners, _, change = changed(before, bare(new), owners, shape, but=_SELF)
+    except typed.Unfit:
+        return  # validation will say what is wrong with it
+    mine = own(change.modified.union(change.added).without(shape.ignored))
+    if mine:
+        previous = owners.get(manager)
+        fields = mine if previous is None else mine.union(previous.fields)
+        owners[manager] = Owned(fields, shape.version, now)
+    entries = write(_capped(owners))
+    if entries:
+        metadata["managedFields"] = entries
+
+
+def _starting(old: Json | None, given: list[Json] | None, shape: Shape) -> Owners:
+    stored = (old or {}).get("metadata", {}).get("managedFields")
+    if shape.subresource and old is not None:
+        given = stored
+    if given is not None and given in ([], [{}]):
+        return {}
+    try:
+        owners = read(given)
+    except Unreadable:
+        owners = {}
+    try:
+        return owners or read(stored)
+    except Unreadable:
+        return {}
+
+
+def bare(obj: Json) -> Json:
+    """The object as ownership is about it: without `managedFields`."""
+    metadata = {name: v for name, v in obj["metadata"].items() if name != "managedFields"}
+    return {**obj, "metadata": metadata}
+
+
+def _capped(owners: Owners) -> Owners:
+    """Merge the oldest updaters of a version until there are few enough."""
+    updaters = sorted(
+        (manager for manager in owners if manager.operation == UPDATE),
+        key=lambda manager: (owners[manager].time, manager),
+    )
+    excess = len(updaters) - MOST_UPDATERS
+    first: dict[str, Manager] = {}
+    for manager in updaters:
+        if excess <= 0:
+            break
+        owned = owners[manager]
+        oldest = first.setdefault(owned.version, manager)
+        if oldest == manager:
+            continue
+        bucket = Manager(ANCIENT, UPDATE, owned.version)
+        if bucket not in owners:
+            owners[bucket] = owners.pop(oldest)
+        fields = owners[bucket].fields.union(owned.fields)
+        owners[bucket] = Owned(fields, owned.version, owned.time)
+        if manager != bucket:
+            del owners[manager]
+        excess -= 1
+    return owners

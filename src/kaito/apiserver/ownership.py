@@ -1,0 +1,82 @@
+"""The seam between requests and field ownership: what a call's kind looks like to it."""
+
+from functools import cache
+from typing import Final
+
+from kaito.apiserver.builtin import defaulting
+from kaito.apiserver.core import Call
+from kaito.apiserver.fieldsets import FieldSet
+from kaito.apiserver.managedfields import UPDATE, Manager, Shape, track
+from kaito.apiserver.options import WriteOptions
+from kaito.apiserver.schemas import KindSchema
+from kaito.apiserver.typed import ANYTHING, Type
+from kaito.kube.objects import Json
+from kaito.kube.schema.structural import Schema
+
+_NOTHING: Final = FieldSet()
+_STATUS: Final = FieldSet.of("status")
+_ALL_BUT_STATUS: Final = FieldSet.of("spec", "metadata")
+_SPEC: Final = FieldSet.of("spec")
+
+
+def shape_of(call: Call) -> Shape:
+    """What tracking must know about the kind that a call is for."""
+    kind = call.kind
+    group = kind.resource.group
+    schemas = call.core.schemas
+
+    def type_of(api_version: str) -> Type | None:
+        version = api_version.rpartition("/")[2]
+        if api_version.rpartition("/")[0] != group:
+            return None
+        found = schemas.lookup(group, version, kind.resource.kind)
+        if found is None:
+            return Type(ANYTHING) if version == kind.resource.version else None
+        return _type(found)
+
+    schema = call.core.schema(kind)
+    return Shape(
+        version=kind.resource.api_version,
+        type_of=type_of,
+        ignored=_ignored(call),
+        empty={"metadata": {}} if schema is None or schema.custom else _empty(schema),
+        subresource=call.target.subresource,
+    )
+
+
+def _ignored(call: Call) -> FieldSet:
+    """What a write through this path cannot change."""
+    if call.target.subresource == "status":
+        return _ALL_BUT_STATUS if call.kind.custom else _SPEC
+    return _STATUS if call.kind.has_status and not call.target.subresource else _NOTHING
+
+
+def _type(schema: KindSchema) -> Type:
+    if not schema.custom:
+        return Type(schema.schema)
+    return Type(_rooted(schema.schema))
+
+
+@cache
+def _rooted(schema: Schema) -> Schema:
+    """A custom kind's schema with the head that every object has."""
+    return Schema({**schema.raw, "x-kubernetes-embedded-resource": True})
+
+
+def _empty(schema: KindSchema) -> Json:
+    """A built-in object that says nothing, as Go prints it. Do not write."""
+    return _emptied(schema.schema)
+
+
+@cache
+def _emptied(schema: Schema) -> Json:
+    empty = defaulting.empty(schema)
+    empty.setdefault("metadata", {})
+    return empty
+
+
+def track_update(call: Call, old: Json | None, obj: Json, options: WriteOptions) -> None:
+    """Make the caller the owner of what it changed in `obj`."""
+    shape = shape_of(call)
+    manager = Manager(options.manager, UPDATE, shape.version, shape.subresource)
+    track(old, obj, manager, shape, call.core.now())
