@@ -39,6 +39,7 @@ def _policy() -> Json:
                         "apiVersions": ["*"],
                         "operations": ["CREATE", "UPDATE"],
                         "resources": [WORKSPACES.plural],
+                        "scope": "*",
                     }
                 ]
             },
