@@ -1,0 +1,202 @@
+"""Conversations: requests to an API server, and what a real one answered.
+
+`conversations/NAME.yaml` is a list of steps, `answers/NAME.json` what the real server said to each,
+as recorded by `python -m tests.contract.apiserver.record`. A step is
+
+    - POST /api/v1/namespaces/$ns/configmaps      # method, path, query
+      body: {...}                                 # optional; or `text` for what is no JSON
+      type: merge | json | strategic | apply      # of a PATCH; or a whole content type
+      accept: table | metadata | ...              # or a whole Accept header
+      save: {version: metadata.resourceVersion}   # `$version` stands for it in later steps
+      wait: true                                  # until a definition is established
+      only: [status, items.*.metadata.name]       # the parts of the answer that matter
+
+What differs from run to run (uids, versions, times, drawn addresses) is told apart by order: the
+first version seen is `<version 1>`, and so are all that equal it.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import yaml
+
+from kaito.kube.transport import Request, Transport
+
+HERE = Path(__file__).parent
+Json = dict[str, Any]
+
+_TYPES = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+_ACCEPTS = {
+    "table": "application/json;as=Table;v=v1;g=meta.k8s.io",
+    "metadata": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+    "metadata list": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+}
+_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_ADDRESS = re.compile(r"10\.96\.(?!0\.1\b)\d+\.\d+")
+_AGE = re.compile(r"\d+s")
+_PATIENCE = 50
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def names() -> list[str]:
+    """Every conversation."""
+    return sorted(path.stem for path in (HERE / "conversations").glob("*.yaml"))
+
+
+def steps(name: str) -> list[Json]:
+    found: list[Json] = yaml.safe_load((HERE / "conversations" / f"{name}.yaml").read_text())
+    return found
+
+
+def answers_path(name: str) -> Path:
+    return HERE / "answers" / f"{name}.json"
+
+
+def answers(name: str) -> list[Json]:
+    found: list[Json] = json.loads(answers_path(name).read_text())
+    return found
+
+
+@dataclass
+class Conversation:
+    """One run against one server, in a namespace of its own."""
+
+    transport: Transport
+    namespace: str
+    values: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def hold(self, name: str) -> list[Json]:
+        """Send every step; the answers, told apart by order."""
+        self.values["ns"] = self.namespace
+        namespace = {"metadata": {"name": self.namespace}}
+        await self._send({"POST": "/api/v1/namespaces", "body": namespace})
+        return [await self._step(step) for step in steps(name)]
+
+    async def _step(self, step: Json) -> Json:
+        status, headers, body = await self._send(step)
+        for _ in range(_PATIENCE if step.get("wait") else 0):
+            if _established(body):
+                break
+            await asyncio.sleep(0.1)
+            status, headers, body = await self._send(step)
+        for variable, path in (step.get("save") or {}).items():
+            self.values[variable] = str(_pick(body, path))
+        shown: Json = {"code": status}
+        if "warning" in headers:
+            shown["warning"] = self._plain(headers["warning"])
+        shown["body"] = self._plain(_only(body, step.get("only")))
+        return shown
+
+    async def _send(self, step: Json) -> tuple[int, Json, Any]:
+        response = await self.transport.send(self._request(step), timeout=20)
+        return response.status, dict(response.headers), _decoded(response.body)
+
+    def _request(self, step: Json) -> Request:
+        method = next(method for method in _METHODS if method in step)
+        path, _, query = self._filled(step[method]).partition("?")
+        headers = {"user-agent": step.get("agent", "contract/1"), "accept": "application/json"}
+        if "accept" in step:
+            headers["accept"] = _ACCEPTS.get(step["accept"], step["accept"])
+        body = b""
+        if "body" in step or "text" in step:
+            text = step["text"] if "text" in step else json.dumps(step["body"])
+            body = self._filled(text).encode()
+            kind = step.get("type", "application/json")
+            headers["content-type"] = _TYPES.get(kind, kind)
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        return Request(method=method, path=path, query=pairs, headers=headers, body=body)
+
+    def _filled(self, text: str) -> str:
+        for variable, value in sorted(self.values.items(), reverse=True):
+            text = text.replace(f"${variable}", value)
+        return text
+
+    def _plain(self, value: Any, key: str = "") -> Any:
+        """Without what differs from run to run."""
+        if isinstance(value, dict):
+            value = {k: v for k, v in value.items() if k != "managedFields"}
+            plain = {self._text(k): self._plain(v, k) for k, v in sorted(value.items())}
+            if set(plain) >= {"cells", "object"}:
+                plain["cells"] = [_aged(cell) for cell in plain["cells"]]
+            return plain
+        if isinstance(value, list):
+            return [self._plain(child) for child in value]
+        if isinstance(value, str):
+            if key == "resourceVersion" and value.isdigit():
+                return self._ordinal("version", value)
+            if key == "continue" and value:
+                return "<token>"
+            return self._text(value)
+        if key == "nodePort" and isinstance(value, int) and value >= 30000:
+            return "<node port>"
+        return value
+
+    def _text(self, text: str) -> str:
+        text = _UID.sub(lambda match: self._ordinal("uid", match[0]), text)
+        text = _TIME.sub("<time>", text)
+        text = _ADDRESS.sub("<address>", text)
+        for version, told in self.seen.get("version", {}).items():
+            text = re.sub(rf"\b{version}\b", told, text)
+        return text.replace(self.namespace, "NS")
+
+    def _ordinal(self, kind: str, value: str) -> str:
+        known = self.seen.setdefault(kind, {})
+        return known.setdefault(value, f"<{kind} {len(known) + 1}>")
+
+
+def _established(crd: Any) -> bool:
+    conditions = crd["status"].get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def _aged(cell: Any) -> Any:
+    return "<age>" if isinstance(cell, str) and _AGE.fullmatch(cell) else cell
+
+
+def _decoded(body: bytes) -> Any:
+    """A JSON value, the list of a stream's lines, or text."""
+    text = body.decode()
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return [json.loads(line) for line in text.splitlines()]
+    except ValueError:
+        return text
+
+
+def _pick(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
+
+
+def _only(value: Any, paths: list[str] | None) -> Any:
+    """The parts at `paths`; everything without paths."""
+    if paths is None:
+        return value
+    return {path: list(_reach(value, path.split("."))) for path in paths}
+
+
+def _reach(value: Any, path: list[str]) -> Iterator[Any]:
+    if not path:
+        yield value
+    elif path[0] == "*":
+        for child in value if isinstance(value, list) else []:
+            yield from _reach(child, path[1:])
+    elif isinstance(value, dict) and path[0] in value:
+        yield from _reach(value[path[0]], path[1:])

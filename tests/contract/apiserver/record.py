@@ -1,0 +1,33 @@
+"""Record what a real server answers: `python -m tests.contract.apiserver.record [NAME ...]`."""
+
+import asyncio
+import json
+import sys
+from random import SystemRandom
+
+from tests.contract.apiserver import conversation
+from tests.contract.apiserver.real import connect, plane
+from tests.controlplane import programs
+from tests.controlplane.controlplane import ControlPlane
+
+
+async def _record(up: ControlPlane, name: str) -> None:
+    transport = await connect(up)
+    try:
+        namespace = f"t{SystemRandom().randrange(10**8):08d}"
+        answers = await conversation.Conversation(transport, namespace).hold(name)
+    finally:
+        await transport.close()
+    lines = ",\n".join(json.dumps(answer, sort_keys=True) for answer in answers)
+    conversation.answers_path(name).write_text(f"[\n{lines}\n]\n")
+    print(f"{name}: {len(answers)} answers")
+
+
+def main() -> None:
+    with plane(programs.find() or programs.build()) as up:
+        for name in sys.argv[1:] or conversation.names():
+            asyncio.run(_record(up, name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The embedded API server answers as the real one does, word for word."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from kaito.apiserver.door import in_process
+from kaito.apiserver.server import ApiServer
+from kaito.kube.clock import LoopClock
+from tests.contract.apiserver import conversation
+from tests.contract.apiserver.real import connect, plane
+from tests.controlplane import programs
+from tests.controlplane.controlplane import ControlPlane
+
+
+@pytest.mark.parametrize("name", conversation.names())
+async def test_the_embedded_server(name: str) -> None:
+    """Every answer is the one that was recorded from a real server."""
+    server = ApiServer(clock=LoopClock(), random=Random(7))
+    held = await conversation.Conversation(in_process(server), "t12345678").hold(name)
+    for step, answer, recorded in zip(
+        conversation.steps(name), held, conversation.answers(name), strict=True
+    ):
+        assert answer == recorded, step
+
+
+@pytest.fixture(scope="session")
+def real() -> Iterator[ControlPlane]:
+    folder = programs.find()
+    if folder is None:
+        pytest.skip("no real control plane: run `make controlplane` first")
+    with plane(folder) as up:
+        yield up
+
+
+@pytest.mark.realtime
+@pytest.mark.controlplane
+@pytest.mark.parametrize("name", conversation.names())
+async def test_the_real_server(name: str, real: ControlPlane) -> None:
+    """The recording is what a real server says today."""
+    transport = await connect(real)
+    namespace = f"t{Random().randrange(10**8):08d}"
+    try:
+        held = await conversation.Conversation(transport, namespace).hold(name)
+    finally:
+        await transport.close()
+    assert held == conversation.answers(name)
