@@ -160,7 +160,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         sub=("status", "proxy"),
         categories=_ALL,
         strategy=Strategy(
-            name=names.dns_1035_label,
+            name=names.dns_label,
             prepare=(services.service,),
             fields={
                 "spec.clusterIP": _text("spec", "clusterIP"),

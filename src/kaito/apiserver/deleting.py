@@ -18,6 +18,10 @@ from kaito.kube.transport import Response
 
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
+_ORPHANS: Final = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
+    "to remove them or set propagationPolicy=Orphan to suppress this warning"
+)
 
 
 def delete(call: Call, options: DeleteOptions) -> Json:
@@ -42,10 +46,14 @@ def remove(call: Call, stored: Stored, options: DeleteOptions) -> tuple[Json, bo
         or _namespace_waits(call.kind, obj)
     )
     if not waiting:
-        meta.pop("deletionTimestamp", None)
-        meta.pop("deletionGracePeriodSeconds", None)
-        original = loaded(call.kind, stored.json())
-        return writing.finish(call, original, WriteOptions(dry_run=options.dry_run)), True
+        last = obj if call.kind.strategy.graceful else loaded(call.kind, stored.json())
+        if call.kind.strategy.graceful and encode(obj) != before and not options.dry_run:
+            # Watchers see the mark before they see the end, as on a real server.
+            call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
+        writing.finish(call, last, WriteOptions(dry_run=options.dry_run))
+        if not options.dry_run:
+            last["metadata"]["resourceVersion"] = str(call.core.storage.revision)
+        return last, True
     if encode(obj) != before and not options.dry_run:
         call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
     return obj, False
@@ -75,12 +83,15 @@ def _check(kind: Kind, obj: Json, options: DeleteOptions) -> None:
 def _mark(call: Call, obj: Json, options: DeleteOptions) -> None:
     """Set what says that the object is going: timestamp, grace, finalizers, phase."""
     kind, meta = call.kind, obj["metadata"]
+    if kind.strategy.orphans and not options.propagation:
+        call.warn(_ORPHANS)
     _propagate(kind, meta, options)
     grace = _grace(kind, obj, options)
     now = call.core.clock.wall()
     if not meta.get("deletionTimestamp"):
         meta["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace))
-        meta["deletionGracePeriodSeconds"] = grace
+        if kind.strategy.terminate is None:
+            meta["deletionGracePeriodSeconds"] = grace
         if meta.get("generation") and kind.strategy.deletion_counts:
             meta["generation"] += 1
     elif grace < meta.get("deletionGracePeriodSeconds", 0):
@@ -134,18 +145,28 @@ def _namespace_waits(kind: Kind, obj: Json) -> bool:
     return kind.resource == NAMESPACES and bool((obj.get("spec") or {}).get("finalizers"))
 
 
+def _bare(kind: Kind, obj: Json) -> Json:
+    """An item of a list: only those of custom kinds bear apiVersion and kind."""
+    if kind.custom:
+        return obj
+    return {name: value for name, value in obj.items() if name not in ("kind", "apiVersion")}
+
+
 def delete_collection(call: Call) -> Response:
     """Delete everything that the selectors choose; the answer lists it."""
     options = delete_options(call)
     chosen = selection(call)
     bucket = call.core.bucket(call.kind)
     found = [stored for stored in bucket.scan(chosen.namespace) if chosen.has(stored)]
-    items = [remove(call, stored, options)[0] for stored in found]
+    version = call.core.storage.revision
+    for stored in found:
+        remove(call, stored, options)
+    items = [_bare(call.kind, loaded(call.kind, stored.json())) for stored in found]
     resource = call.kind.resource
     body = {
         "kind": call.kind.list_kind,
         "apiVersion": resource.api_version,
-        "metadata": {"resourceVersion": str(call.core.storage.revision)},
+        "metadata": {"resourceVersion": str(version)},
         "items": items,
     }
     return Response(status=200, headers=JSON_HEADERS, body=encode(body))

@@ -131,7 +131,7 @@ def _resources(core: Core, group: str, version: str) -> Response:
     listed: list[Json] = []
     for kind in core.kinds.of_version(group, version):
         listed.append(_resource(kind))
-        listed += [_subresource(kind, name) for name in sorted(kind.subresources)]
+        listed += [_subresource(kind, name) for name in _parts(kind)]
     return _json(
         {
             "kind": "APIResourceList",
@@ -140,6 +140,11 @@ def _resources(core: Core, group: str, version: str) -> Response:
             "resources": listed,
         }
     )
+
+
+def _parts(kind: Kind) -> list[str]:
+    """By name; those of custom kinds in the order of the real server, status first."""
+    return sorted(kind.subresources, reverse=kind.custom)
 
 
 def _resource(kind: Kind) -> Json:
@@ -243,7 +248,7 @@ def _discovered(kind: Kind) -> Json:
     if kind.categories:
         shown["categories"] = list(kind.categories)
     if kind.subresources:
-        shown["subresources"] = [_discovered_part(kind, name) for name in sorted(kind.subresources)]
+        shown["subresources"] = [_discovered_part(kind, name) for name in _parts(kind)]
     return shown
 
 

@@ -96,10 +96,14 @@ def _take(metadata: Json, *fields: str) -> Json:
 def keep_old(obj: Json, old: Json) -> None:
     """What an update cannot change, or need not repeat."""
     metadata, before = meta(obj), old["metadata"]
-    for field in ("uid", "creationTimestamp"):
-        if not metadata.get(field) and field in before:
-            metadata[field] = before[field]
-    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+    if not metadata.get("uid"):
+        metadata["uid"] = before["uid"]
+    for field in (
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+    ):
         if field in before:
             metadata[field] = before[field]
         else:
@@ -116,14 +120,14 @@ def new_causes(kind: Kind, obj: Json) -> list[Cause]:
         causes.append(required_value("metadata.name", "name or generateName is required"))
     elif why := kind.strategy.name(name):
         causes.append(invalid_value("metadata.name", f'"{name}"', why))
-    return [*causes, *_shared(metadata)]
+    return [*causes, *_shared(kind, metadata)]
 
 
-def update_causes(obj: Json, old: Json) -> list[Cause]:
+def update_causes(kind: Kind, obj: Json, old: Json) -> list[Cause]:
     """What is wrong with the metadata of an update."""
     metadata, before = meta(obj), old["metadata"]
-    causes = list(_shared(metadata))
-    for field in ("name", "namespace", "uid", "creationTimestamp"):
+    causes = list(_shared(kind, metadata))
+    for field in ("name", "namespace", "uid"):
         if metadata.get(field) != before.get(field):
             value = f'"{metadata.get(field) or ""}"'
             causes.append(invalid_value(f"metadata.{field}", value, "field is immutable"))
@@ -140,7 +144,7 @@ def update_causes(obj: Json, old: Json) -> list[Cause]:
     return causes
 
 
-def _shared(metadata: Json) -> Iterator[Cause]:
+def _shared(kind: Kind, metadata: Json) -> Iterator[Cause]:
     yield from _labels(metadata)
     size = 0
     for key, value in (metadata.get("annotations") or {}).items():
@@ -151,9 +155,21 @@ def _shared(metadata: Json) -> Iterator[Cause]:
         why = f"Too long: may not be more than {_LONGEST_ANNOTATIONS} bytes"
         yield Cause("metadata.annotations", "FieldValueTooLong", why)
     yield from _owners(metadata)
-    for name in metadata.get("finalizers") or []:
+    yield from _finalizers(kind, metadata)
+
+
+_STANDARD_FINALIZERS: Final = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+
+
+def _finalizers(kind: Kind, metadata: Json) -> Iterator[Cause]:
+    """Well-formed; those of built-in kinds name their owner's domain too."""
+    for index, name in enumerate(metadata.get("finalizers") or []):
+        where = f"metadata.finalizers[{index}]"
         for why in key_problems(name):
             yield invalid_value("metadata.finalizers", f'"{name}"', why)
+        if not kind.custom and "/" not in name and name not in _STANDARD_FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid_value(where, f'"{name}"', why)
 
 
 def _labels(metadata: Json) -> Iterator[Cause]:
@@ -166,8 +182,8 @@ def _labels(metadata: Json) -> Iterator[Cause]:
 
 def _owners(metadata: Json) -> Iterator[Cause]:
     controllers = []
-    for index, owner in enumerate(metadata.get("ownerReferences") or []):
-        where = f"metadata.ownerReferences[{index}]"
+    where = "metadata.ownerReferences"
+    for owner in metadata.get("ownerReferences") or []:
         for field in ("kind", "name", "uid"):
             if not owner.get(field):
                 yield invalid_value(f"{where}.{field}", '""', "must not be empty")

@@ -85,7 +85,7 @@ def _validation(call: Call) -> Validation:
         case "Ignore":
             return "Ignore"
         case other:
-            known = ["Ignore", "Strict", "Warn"]
+            known = ["", "Ignore", "Strict", "Warn"]
             cause = unsupported_value("fieldValidation", f'"{other}"', known)
             raise _options_invalid(call, [cause])
 

@@ -16,6 +16,7 @@ from kaito.apiserver.status import (
     bad_request,
     conflict,
     invalid,
+    invalid_value,
     not_found,
     required_value,
     unsupported_media,
@@ -55,7 +56,9 @@ def patched(call: Call, live: Json) -> Json:
     media = _media(call)
     alter = _ALTERATIONS.get(media)
     if alter is None or (media == STRATEGIC_PATCH and call.kind.custom):
-        raise unsupported_media(_CUSTOM if call.kind.custom else _BUILT_IN)
+        if call.kind.custom:
+            raise unsupported_media(_CUSTOM)
+        raise Refused(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
     new = alter(call, live, _content(call.request.body))
     if not isinstance(new, dict):
         raise bad_request("the patch does not leave an object")
@@ -66,8 +69,18 @@ def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
     new = patched(call, live)
     writing.check_head(call, new)
     metadata.check_name(new, call.target.name)
-    writing.clean(call, new, options, [])
+    try:
+        writing.clean(call, new, options, [])
+    except Refused as refused:
+        raise _unfit(new, refused) from refused
     return new
+
+
+def _unfit(new: Json, refused: Refused) -> Refused:
+    """422 about the whole patched object, as the real server says it."""
+    why = refused.message.partition("cannot be handled as a ")[2].partition(": ")[2]
+    shown = msgspec.json.encode(msgspec.json.encode(new).decode()).decode()
+    return invalid("", "", "", [invalid_value("patch", shown, why or refused.message)])
 
 
 def _merge(_: Call, live: Json, content: Any) -> Json:
@@ -174,4 +187,3 @@ _ALTERATIONS: Final[dict[str, Callable[[Call, Json, Any], Json]]] = {
     STRATEGIC_PATCH: _strategic,
 }
 _CUSTOM: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
-_BUILT_IN: Final = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)

@@ -20,6 +20,7 @@ from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import PODS
 from kaito.kube.transport import Query, Request, Response, Stream
 
+_NOT_NEGATIVE: Final = "must be greater than or equal to 0"
 _TEXT: Final = {"content-type": "text/plain", "cache-control": "no-cache, private"}
 _HOP: Final = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length"}
@@ -68,18 +69,18 @@ def log_options(call: Call) -> LogOptions:
             raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
         value = int(text)
         if value < least:
-            why = f"must be greater than or equal to {least}"
+            why = f"must be greater than {least - 1}" if least else _NOT_NEGATIVE
             causes.append(invalid_value(name, text, why))
         return value
 
     options = LogOptions(
-        follow=is_true(request.param("follow")),
-        previous=is_true(request.param("previous")),
         tail_lines=number("tailLines", 0),
+        limit_bytes=number("limitBytes", 1),
         since_seconds=number("sinceSeconds", 1),
         since_time=request.param("sinceTime"),
+        follow=is_true(request.param("follow")),
+        previous=is_true(request.param("previous")),
         timestamps=is_true(request.param("timestamps")),
-        limit_bytes=number("limitBytes", 1),
     )
     if causes:
         raise invalid("", "PodLogOptions", call.target.name, causes)
@@ -99,9 +100,7 @@ def _container(call: Call, pod: Json) -> str:
     if len(names) == 1:
         return str(names[0])
     told = f"a container name must be specified for pod {call.target.name}, choose one of: "
-    told += f"[{' '.join(names)}]"
-    if initial:
-        told += f" or one of the init containers: [{' '.join(initial)}]"
+    told += f"[{' '.join([*initial, *names])}]"
     raise bad_request(told)
 
 

@@ -14,7 +14,6 @@ from kaito.apiserver.status import (
     invalid,
     invalid_value,
     no_such_resource,
-    required_value,
 )
 from kaito.apiserver.tokens import DEFAULT_SECONDS, MIN_SECONDS, Tokens
 from kaito.kube.objects import Json
@@ -89,7 +88,7 @@ def _scaled(call: Call, paths: ScalePaths, live: Json) -> Json:
     else:
         asked = body_object(call.request.body, "Scale")
     replicas = dig(asked, "spec.replicas") or 0
-    if not isinstance(replicas, int) or replicas < 0:
+    if not call.kind.custom and (not isinstance(replicas, int) or replicas < 0):
         why = "must be greater than or equal to 0"
         cause = invalid_value("spec.replicas", str(replicas), why)
         raise invalid("autoscaling", "Scale", call.target.name, [cause])
@@ -107,8 +106,7 @@ def bind(call: Call) -> Json:
         raise bad_request("name in URL does not match name in Binding object")
     node = dig(binding, "target.name") or ""
     if not node:
-        cause = required_value("target.name", "")
-        raise invalid("", "Binding", call.target.name, [cause])
+        raise Refused(500, "", "target.name: Required value")
     annotations = dig(binding, "metadata.annotations") or {}
 
     def alter(live: Json) -> Json:
@@ -138,8 +136,6 @@ def _bound(call: Call, pod: Json, node: str, annotations: Json) -> Json:
         "lastProbeTime": None,
         "lastTransitionTime": call.core.now(),
     }
-    if pod["metadata"].get("generation"):
-        scheduled["observedGeneration"] = pod["metadata"]["generation"]
     status["conditions"] = [*others, scheduled]
     return pod
 
@@ -178,11 +174,26 @@ def _ask_budgets(call: Call, pod: Json) -> None:
         if not LabelSelector.of(dig(budget, "spec.selector")).matches(labels):
             continue
         status = budget.setdefault("status", {})
+        if not _is_ready(pod) and _tolerates_unready(budget):
+            continue
         if (status.get("disruptionsAllowed") or 0) < 1:
             raise _over_budget(stored.key.name, status)
         status["disruptionsAllowed"] -= 1
         status.setdefault("disruptedPods", {})[call.target.name] = call.core.now()
         call.core.storage.write(bucket, budget)
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = dig(pod, "status.conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _tolerates_unready(budget: Json) -> bool:
+    """Pods that are not ready may go where the budget is met without them, or always."""
+    if dig(budget, "spec.unhealthyPodEvictionPolicy") == "AlwaysAllow":
+        return True
+    desired = dig(budget, "status.desiredHealthy") or 0
+    return 0 < desired <= (dig(budget, "status.currentHealthy") or 0)
 
 
 def _over_budget(name: str, status: Json) -> Refused:

@@ -25,6 +25,7 @@ from kaito.apiserver.status import (
     conflict,
     forbidden,
     invalid,
+    invalid_value,
     not_found,
     unsupported_media,
 )
@@ -186,9 +187,23 @@ def _check(call: Call, obj: Json, old: Json | None, causes: list[Cause]) -> None
                 for c in validate(schema, obj, old, call.target.subresource)
             ),
         ]
+    causes = [*causes, *_scale_causes(call.kind, obj)]
     if causes:
         resource = call.kind.resource
         raise invalid(resource.group, resource.kind, obj["metadata"].get("name") or "", causes)
+
+
+def _scale_causes(kind: Kind, obj: Json) -> list[Cause]:
+    """What a definition calls replicas must be a count."""
+    if not kind.custom or kind.scale is None:
+        return []
+    value: Any = obj
+    for step in kind.scale.replicas.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    if not isinstance(value, int) or value >= 0:
+        return []
+    where = f".{kind.scale.replicas}"
+    return [invalid_value(where, str(value), "should be a non-negative integer")]
 
 
 def check_namespace_exists(call: Call, obj: Json) -> None:
@@ -308,9 +323,10 @@ def update(
         track_update(call, old, new, options)
     if not prepared:
         _prepare(call, new, old)
-    _check(call, new, old, metadata.update_causes(new, old))
+    _check(call, new, old, metadata.update_causes(kind, new, old))
     judge(call, new, old)
-    _count_generation(kind, new, old)
+    if not prepared:
+        _count_generation(kind, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _keep_times(new, old)
     if new == old:
@@ -399,10 +415,10 @@ def _finished(kind: Kind, new: Json) -> bool:
 
 
 def finish(call: Call, last: Json, options: WriteOptions) -> Json:
-    """Remove the object from storage; watchers see its last state."""
+    """Remove the object from storage; watchers see its last state, at a version of its own."""
     if not options.dry_run:
-        stored = unloaded(call.kind, dict(last))
-        call.core.storage.remove(call.core.bucket(call.kind), key_of(last), stored)
+        gone = unloaded(call.kind, {**last, "metadata": dict(last["metadata"])})
+        call.core.storage.remove(call.core.bucket(call.kind), key_of(last), gone)
     return last
 
 

@@ -46,6 +46,7 @@ _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ADDRESS = re.compile(r"10\.96\.(?!0\.1\b)\d+\.\d+")
 _AGE = re.compile(r"\d+s")
+_NODE_PORT = re.compile(r":3\d{4}/")
 _PATIENCE = 50
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -128,12 +129,14 @@ class Conversation:
         """Without what differs from run to run."""
         if isinstance(value, dict):
             value = {k: v for k, v in value.items() if k != "managedFields"}
-            plain = {self._text(k): self._plain(v, k) for k, v in sorted(value.items())}
-            if set(plain) >= {"cells", "object"}:
-                plain["cells"] = [_aged(cell) for cell in plain["cells"]]
-            return plain
+            if "priority" in value and "format" in value:
+                # A column: its description is prose.
+                value = {k: v for k, v in value.items() if k != "description"}
+            return {self._text(k): self._plain(v, k) for k, v in sorted(value.items())}
         if isinstance(value, list):
-            return [self._plain(child) for child in value]
+            plain = [self._plain(child) for child in value]
+            # The real server checks some things twice, and says so twice.
+            return [c for i, c in enumerate(plain) if key != "causes" or c not in plain[:i]]
         if isinstance(value, str):
             if key == "resourceVersion" and value.isdigit():
                 return self._ordinal("version", value)
@@ -148,6 +151,9 @@ class Conversation:
         text = _UID.sub(lambda match: self._ordinal("uid", match[0]), text)
         text = _TIME.sub("<time>", text)
         text = _ADDRESS.sub("<address>", text)
+        text = _NODE_PORT.sub(":<port>/", text)
+        if _AGE.fullmatch(text):
+            return "<age>"
         for version, told in self.seen.get("version", {}).items():
             text = re.sub(rf"\b{version}\b", told, text)
         return text.replace(self.namespace, "NS")
@@ -160,10 +166,6 @@ class Conversation:
 def _established(crd: Any) -> bool:
     conditions = crd["status"].get("conditions") or []
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
-
-
-def _aged(cell: Any) -> Any:
-    return "<age>" if isinstance(cell, str) and _AGE.fullmatch(cell) else cell
 
 
 def _decoded(body: bytes) -> Any:
