@@ -25,6 +25,7 @@ from kaito.apiserver.connectors import Kubelet, ServiceProxy
 from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.negotiation import accepted
+from kaito.apiserver.openapi import OpenApi
 from kaito.apiserver.options import DeleteOptions, body_object, delete_options, write_options
 from kaito.apiserver.representing import JSON_HEADERS, respond
 from kaito.apiserver.routing import Target, target_of
@@ -90,6 +91,7 @@ class ApiServer:
         """Answers `pods/log`; set by whoever plays nodes."""
         self.proxy: ServiceProxy | None = None
         """Carries `services/proxy` and `pods/proxy`; set by whoever plays the network."""
+        self._openapi = OpenApi(self.core)
         self.on_request: Callable[[RequestInfo], None] | None = None
         """Called once for every request, when its answer begins."""
         bootstrap.fill(self.core)
@@ -129,6 +131,8 @@ class ApiServer:
 
     async def _answer(self, request: Request, user: User, target: Target) -> Response | Stream:
         self.rbac.check(user, target)
+        if request.path.startswith("/openapi/"):
+            return self._openapi.answer(request)
         if not target.is_resource:
             return discovery.answer(self.core, request)
         kind = self._kind(target)

@@ -52,6 +52,10 @@ class Library:
         name = self._kinds.get((group, version, kind))
         return None if name is None else self.definition(name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a definition."""
+        return name in self._raw
+
     def raw(self, name: str) -> Json:
         """A definition as it was recorded. Do not write."""
         return self._raw[name]
