@@ -99,6 +99,22 @@ async def test_a_strangers_pool_is_never_updated(door: str) -> None:
         assert w.arm.meter.pools_created == 0
 
 
+@pytest.mark.parametrize("ours", [True, False])
+async def test_a_machine_that_runs_is_not_updated_by_a_launch(door: str, ours: bool) -> None:
+    """Azure's PUT would update it; the condition on the request forbids that."""
+    async with world(door) as w:
+        await w.cloud.launch(w.request())
+        before = await w.until("ws1", State.READY)
+        request = w.request(uid="uid-1" if ours else "uid-2", os_disk_gib=512)
+
+        if ours:
+            assert await w.cloud.launch(request) == before
+        else:
+            with pytest.raises(NameTaken):
+                await w.cloud.launch(request)
+        assert await w.cloud.get("ws1") == before
+
+
 async def test_another_claims_machine_is_not_ours(door: str) -> None:
     """Ownership is the UID of the claim, not its name."""
     async with world(door) as w:

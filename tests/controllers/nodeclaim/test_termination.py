@@ -56,6 +56,24 @@ async def test_a_machine_that_is_gone_already_holds_nothing_up() -> None:
         assert await world.nodes() == []
 
 
+async def test_pods_of_a_machine_that_is_gone_are_not_waited_for() -> None:
+    """Nobody is there who could end them."""
+    world = World()
+    world.leaves = False
+    async with world.running(), world.operator():
+        await world.make(claim())
+        await world.until(world.ready)
+        (node,) = await world.nodes()
+        keep = {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}
+        await world.pod("kept", node.meta.name, metadata=keep)
+        world.arm.remove_pool("ws1")
+        await world.clock.sleep(200)
+        await world.delete()
+
+        assert await world.until(world.gone) < 30
+        assert await world.nodes() == []
+
+
 async def test_deleting_the_node_deletes_the_machine() -> None:
     """`kubectl delete node` is a way to get rid of it."""
     world = World()
@@ -237,3 +255,20 @@ async def test_a_node_whose_claim_was_torn_away_is_let_go() -> None:
 
         assert world.arm.states() == {}
         assert await world.nodes() == []
+
+
+async def test_an_orphan_whose_claim_we_have_not_seen_is_none() -> None:
+    """Our view may be old; right before the end the API server is asked."""
+    world = World()
+    async with world.running(), world.operator() as line:
+        await world.clock.sleep(10)
+        line.deaf = True
+        unseen = await world.make(claim())
+        tags = {
+            OWNER_TAG: unseen.meta.uid,
+            "kaito-nodeclaim-created": "2025-12-31T00:00:00+00:00",
+        }
+        world.arm.add_pool("ws1", A100, tags=tags)
+        await world.clock.sleep(1600)
+
+        assert world.arm.states() == {"ws1": "Succeeded"}

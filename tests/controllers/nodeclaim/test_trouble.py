@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from kaito.api.resources import NODECLAIMS
 from kaito.controllers.nodeclaim.options import NodeClaimOptions
 from kaito.kube.objects import Json
 from kaito.provisioner.cloud import reason_told
@@ -262,6 +263,76 @@ async def test_stopping_the_cluster_costs_no_machine() -> None:
         assert await world.ready()
         assert world.arm.states() == {"ws1": "Succeeded"}
         assert world.arm.meter.pools_created == 1
+
+
+@pytest.mark.parametrize("stopped_for", range(540, 760, 20))
+async def test_a_start_right_before_patience_ends_costs_no_machine(stopped_for: int) -> None:
+    """Patience is lost with machines that run, not with those that were stopped meanwhile."""
+    world = World()
+    world.leaves = False
+    async with world.running(), world.operator():
+        await world.make(claim())
+        await world.until(world.ready)
+        await world.clock.sleep(100)
+        world.arm.stop_cluster()
+        await world.clock.sleep(stopped_for)
+        world.arm.start_cluster()
+        await world.clock.sleep(1500)
+
+        assert world.arm.meter.pools_created == 1
+        assert await world.ready()
+
+
+async def test_a_stop_while_patience_runs_costs_no_machine() -> None:
+    """It is looked at once more, right before the end."""
+    world = World()
+    world.leaves = False
+    async with world.running(), world.operator():
+        await world.make(claim())
+        await world.until(world.ready)
+        await world.clock.sleep(100)
+        (node,) = await world.nodes()
+        await world.set_ready(node.meta.name, "Unknown")
+        await world.clock.sleep(300)
+        world.arm.stop_cluster()
+        await world.clock.sleep(3000)
+
+        assert world.arm.states() == {"ws1": "Succeeded"}
+        assert await world.claim() is not None
+
+
+async def test_words_that_change_are_written_seldom() -> None:
+    """A message every five seconds is a write every thirty; the last one gets through."""
+    world = World()
+    world.healthy = False
+    async with world.running(), world.operator() as line:
+        await world.make(claim())
+        await world.clock.sleep(230)
+        (node,) = await world.nodes()
+        before = len(line.writes)
+        for number in range(24):
+            await world.set_ready(node.meta.name, "False", message=f"pulling {number}")
+            await world.clock.sleep(5)
+        during = len(line.writes) - before
+        await world.clock.sleep(60)
+
+        assert during <= 5
+        assert "pulling 23" in (await world.condition("Initialized"))[2]
+
+
+@pytest.mark.parametrize(("quota", "most"), [(None, 12), (0, 4)])
+async def test_events_do_not_make_us_ask_the_cloud_more_often(quota: int | None, most: int) -> None:
+    """Whoever edits the claim all the time costs us nothing."""
+    world = World()
+    world.arm.set_quota(A100, quota)
+    async with world.running(), world.operator():
+        made = await world.make(claim())
+        for number in range(100):
+            patch = {"metadata": {"annotations": {"n": str(number)}}}
+            await world.api.merge_patch(NODECLAIMS, made.key, patch)
+            await world.clock.sleep(1)
+
+        assert len(world.arm.requests) <= most
 
 
 async def test_durations_can_be_scaled_to_a_faster_world() -> None:

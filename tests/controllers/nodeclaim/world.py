@@ -4,7 +4,7 @@ process and in virtual time. The operator can be cut off and started again; the 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,6 +76,8 @@ class Line:
         self.severed = asyncio.Event()
         self.refuse: Callable[[str], bool] = lambda _: False
         """Paths whose writes the server refuses as invalid."""
+        self.deaf = False
+        """Whether watches bring nothing any more."""
         self._cut = cut
 
     async def pass_(self, method: str, path: str, send: Callable[[], Any]) -> Any:
@@ -112,10 +114,20 @@ class LineTransport:
         answer: Response = await self._line.pass_(request.method, request.path, send)
         return answer
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self, request: Request, *, idle_timeout: float | None = None
-    ) -> AbstractAsyncContextManager[Stream]:
-        return self._inner.stream(request, idle_timeout=idle_timeout)
+    ) -> AsyncIterator[Stream]:
+        async with self._inner.stream(request, idle_timeout=idle_timeout) as stream:
+            yield Stream(
+                status=stream.status, headers=stream.headers, chunks=self._heard(stream.chunks)
+            )
+
+    async def _heard(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            if self._line.deaf:
+                await asyncio.Event().wait()
+            yield chunk
 
     async def close(self) -> None:
         await self._inner.close()
@@ -331,12 +343,14 @@ class World:
         kept = [t for t in node.get("spec", "taints") if "not-ready" not in t["key"]]
         await self.api.merge_patch(NODES, node.key, {"spec": {"taints": kept}})
 
-    async def set_ready(self, name: str, status: str, capacity: Json | None = None) -> None:
+    async def set_ready(
+        self, name: str, status: str, capacity: Json | None = None, message: str = "told"
+    ) -> None:
         condition = {
             "type": "Ready",
             "status": status,
             "reason": "Kubelet",
-            "message": "told by the kubelet",
+            "message": message,
             "lastTransitionTime": rfc3339(self.clock.wall()),
         }
         told: Json = {"conditions": [condition]}
