@@ -31,6 +31,10 @@ from tests.contract.cloud.worlds import A100, DOORS, World, world
 pytestmark = pytest.mark.parametrize("door", DOORS)
 
 
+SLOW = ArmOptions(create_seconds=1e9)
+"""Through the real door time passes; here nothing happens in it."""
+
+
 def writes(w: World) -> list[tuple[str, int]]:
     return [(method, status) for method, _, status in w.arm.requests if method != "GET"]
 
@@ -59,7 +63,7 @@ async def test_a_machine_lives_from_launch_to_termination(door: str) -> None:
 
 async def test_launching_twice_makes_one_machine(door: str) -> None:
     """A repeated launch of the same owner returns the machine as it is, and changes nothing."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         first = await w.cloud.launch(w.request())
         again = await w.cloud.launch(w.request())
 
@@ -69,7 +73,7 @@ async def test_launching_twice_makes_one_machine(door: str) -> None:
 
 async def test_a_lost_answer_of_a_launch_makes_no_second_machine(door: str) -> None:
     """The outcome was unknown; the next try finds what the first one made."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         w.arm.faults.inject(Fault(method="PUT", lose="answer"))
 
         launched = await w.cloud.launch(w.request())
@@ -80,7 +84,7 @@ async def test_a_lost_answer_of_a_launch_makes_no_second_machine(door: str) -> N
 
 async def test_a_lost_request_is_sent_again(door: str) -> None:
     """A broken connection is no failure of the machine."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         w.arm.faults.inject(Fault(method="PUT", lose="request"))
 
         assert (await w.cloud.launch(w.request())).state is State.CREATING
@@ -88,7 +92,7 @@ async def test_a_lost_request_is_sent_again(door: str) -> None:
 
 async def test_a_strangers_pool_is_never_updated(door: str) -> None:
     """A pool of that name which is not ours is left exactly as it is."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         w.arm.add_pool("ws1")
         before = await w.cloud.get("ws1")
 
@@ -117,7 +121,7 @@ async def test_a_machine_that_runs_is_not_updated_by_a_launch(door: str, ours: b
 
 async def test_another_claims_machine_is_not_ours(door: str) -> None:
     """Ownership is the UID of the claim, not its name."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         await w.cloud.launch(w.request(uid="uid-1"))
 
         with pytest.raises(NameTaken):
@@ -142,7 +146,7 @@ async def test_absent_is_none(door: str) -> None:
 )
 async def test_every_form_of_not_found_is_none(door: str, not_found: ArmError) -> None:
     """AKS and ARM say it in different words."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         launched = await w.cloud.launch(w.request())
         w.arm.faults.inject(Fault(method="GET", refusal=not_found))
         w.arm.faults.inject(Fault(method="DELETE", refusal=not_found))
@@ -163,7 +167,7 @@ async def test_terminating_what_is_gone_is_none(door: str) -> None:
 
 async def test_what_is_being_deleted_is_left_to_it(door: str) -> None:
     """No second DELETE is sent."""
-    async with world(door) as w:
+    async with world(door, arm=replace(SLOW, delete_seconds=1e9)) as w:
         await w.cloud.launch(w.request())
         w.arm.remove_pool("ws1")
         seen = await w.cloud.get("ws1")
@@ -187,7 +191,7 @@ async def test_a_machine_that_changed_since_it_was_seen_is_not_deleted(door: str
 
 async def test_a_machine_can_be_deleted_while_it_is_created(door: str) -> None:
     """The etag of the creating pool is good for its deletion."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         await w.cloud.terminate(await w.cloud.launch(w.request()))
 
         await w.until("ws1", None)
@@ -196,7 +200,7 @@ async def test_a_machine_can_be_deleted_while_it_is_created(door: str) -> None:
 
 async def test_where_the_cloud_refuses_that_it_is_busy(door: str) -> None:
     """The caller comes back."""
-    async with world(door, arm=ArmOptions(delete_while_creating=False)) as w:
+    async with world(door, arm=replace(SLOW, delete_while_creating=False)) as w:
         launched = await w.cloud.launch(w.request())
 
         with pytest.raises(Busy, match="in progress"):
@@ -258,7 +262,7 @@ async def test_a_refused_launch_is_an_error_by_meaning(
 
 async def test_a_used_up_quota_names_what_to_raise(door: str) -> None:
     """Family, region and amount are in the message, and raising it cures."""
-    async with world(door) as w:
+    async with world(door, arm=SLOW) as w:
         w.arm.set_quota(A100, 0)
         with pytest.raises(QuotaExceeded) as raised:
             await w.cloud.launch(w.request())
@@ -344,7 +348,7 @@ async def test_a_fenced_process_changes_nothing_but_may_look(door: str) -> None:
         if raised:
             raise Fenced
 
-    async with world(door, fence=fence) as w:
+    async with world(door, fence=fence, arm=SLOW) as w:
         launched = await w.cloud.launch(w.request())
         raised.append(fence)
 
