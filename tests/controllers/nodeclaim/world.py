@@ -254,7 +254,12 @@ class World:
         await self.api.merge_patch(
             PODS,
             ObjectKey("default", name),
-            {"status": {"phase": "Running"}},
+            {
+                "status": {
+                    "phase": "Running",
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                }
+            },
             subresource="status",
         )
 
