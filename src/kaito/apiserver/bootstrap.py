@@ -16,13 +16,14 @@ from kaito.apiserver.kinds import Draft
 from kaito.kube.objects import Json
 
 _NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
+_NAMESPACE_HOOKS: Final = (strategies.namespace_label, strategies.namespace)
 API_PORT: Final = 6443
 
 
 def fill(core: Core) -> None:
     """Make it all, in one order: the same versions every time."""
     for name in _NAMESPACES:
-        _add(core, "namespaces", {"metadata": {"name": name}}, strategies.namespace)
+        _add(core, "namespaces", {"metadata": {"name": name}}, *_NAMESPACE_HOOKS)
     for bucket, objects in msgspec.json.decode(_recorded()).items():
         for obj in objects:
             _add(core, bucket, obj)

@@ -125,6 +125,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         verbs=_NAMESPACE_VERBS,
         strategy=Strategy(
             name=names.dns_label,
+            defaults=(strategies.namespace_label,),
             prepare=(strategies.namespace,),
             terminate=strategies.namespace_ends,
             fields={"status.phase": _text("status", "phase")},

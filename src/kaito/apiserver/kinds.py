@@ -63,8 +63,10 @@ Hook = Callable[[Draft], None]
 class Strategy:
     """How a kind differs from the plainest one when it is written, read or deleted."""
 
+    defaults: tuple[Hook, ...] = ()
+    """Run with the schema's defaults: the writer owns what they set."""
     prepare: tuple[Hook, ...] = ()
-    """Run on every create and on every update but those of subresources, after defaulting."""
+    """Run on creates and on updates of the whole object: nobody owns what they set."""
     generation: bool = False
     """`metadata.generation` counts the changes of everything but metadata and status."""
     terminate: Hook | None = None

@@ -13,11 +13,15 @@ _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _EVICT_AFTER_SECONDS: Final = 300
 
 
+def namespace_label(draft: Draft) -> None:
+    """The label that is always the namespace's name."""
+    metadata = draft.obj["metadata"]
+    metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata.get("name")
+
+
 def namespace(draft: Draft) -> None:
-    """The finalizer and phase of a new one, and the label that is always its name."""
+    """The finalizer and phase of a new one."""
     obj = draft.obj
-    name = obj["metadata"]["name"]
-    obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
     if draft.old is None:
         obj.setdefault("spec", {})["finalizers"] = ["kubernetes"]
         obj["status"] = {"phase": "Active"}

@@ -12,7 +12,7 @@ import yaml
 
 from kaito.apiserver import metadata, names, protobuf
 from kaito.apiserver.core import Call, loaded, unloaded
-from kaito.apiserver.kinds import Draft, Kind
+from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
 from kaito.apiserver.options import WriteOptions, body_object, duplicates
 from kaito.apiserver.ownership import track_update
@@ -142,7 +142,7 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     metadata.fill_new(call.core, kind, obj)
     if kind.has_status and not kind.strategy.keeps_status:
         obj.pop("status", None)
-    _default(call, obj, applied=owned)
+    _default(call, obj, None, applied=owned)
     if not owned:
         track_update(call, None, obj, options)
     _prepare(call, obj, None)
@@ -162,18 +162,23 @@ def _check_definition(call: Call, obj: Json) -> None:
         raise forbidden(call.kind.resource, obj["metadata"].get("name") or "", why)
 
 
-def _default(call: Call, obj: Json, *, applied: bool) -> None:
+def _default(call: Call, obj: Json, old: Json | None, *, applied: bool) -> None:
     schema = call.core.schema(call.kind)
     if schema is not None:
         call.core.schemas.default(schema, obj, keep_nulls=applied)
+    _run(call.kind.strategy.defaults, call, obj, old)
 
 
 def _prepare(call: Call, obj: Json, old: Json | None) -> None:
     """What only code can decide. Nobody owns it."""
+    _run(call.kind.strategy.prepare, call, obj, old)
+
+
+def _run(hooks: tuple[Hook, ...], call: Call, obj: Json, old: Json | None) -> None:
     core = call.core
     draft = Draft(obj=obj, old=old, storage=core.storage, random=core.random, warn=call.warn)
-    for prepare in call.kind.strategy.prepare:
-        prepare(draft)
+    for hook in hooks:
+        hook(draft)
 
 
 def _check(call: Call, obj: Json, old: Json | None, causes: list[Cause]) -> None:
@@ -318,7 +323,7 @@ def update(
     metadata.keep_old(new, old)
     if not prepared:
         isolate(kind, new, old, call.target.subresource)
-        _default(call, new, applied=owned)
+        _default(call, new, old, applied=owned)
     if not owned:
         track_update(call, old, new, options)
     if not prepared:

@@ -128,7 +128,6 @@ class Conversation:
     def _plain(self, value: Any, key: str = "") -> Any:
         """Without what differs from run to run."""
         if isinstance(value, dict):
-            value = {k: v for k, v in value.items() if k != "managedFields"}
             if "priority" in value and "format" in value:
                 # A column: its description is prose.
                 value = {k: v for k, v in value.items() if k != "description"}
