@@ -180,6 +180,22 @@ async def test_a_claim_that_can_never_be_served_says_why(spec: Json, told: str) 
         assert [verb for verb, _ in line.writes] == ["PATCH", "PATCH"]
 
 
+async def test_an_unknown_image_family_is_told_and_ubuntu_is_used() -> None:
+    """A typing error does not keep the machine from coming, but is not silent either."""
+    world = World()
+    odd = claim()
+    odd["metadata"]["annotations"]["kaito.sh/node-image-family"] = "ubunto"
+    async with world.running(), world.operator():
+        await world.make(odd)
+        await world.until(world.ready)
+        events = await world.events()
+        record = await world.claim()
+
+    assert ("Warning", "UnknownImageFamily") in events
+    assert record is not None
+    assert record.get("status", "imageID").startswith("AKSUbuntu")
+
+
 async def test_claims_of_other_provisioners_get_nothing() -> None:
     """Neither finalizer nor status nor machine."""
     world = World()

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, Protocol, final
 
+from kaito.api.names import Annotation
 from kaito.controllers.nodeclaim import readiness, words
 from kaito.controllers.nodeclaim.observe import Observed
 from kaito.controllers.nodeclaim.options import NodeClaimOptions
 from kaito.controllers.nodeclaim.pace import Pace
-from kaito.controllers.nodeclaim.request import machine_request
+from kaito.controllers.nodeclaim.request import image_family, machine_request
 from kaito.controllers.nodeclaim.words import Reason
 from kaito.framework.conditions import Condition
 from kaito.kube.objects import Json, Record
@@ -93,6 +94,12 @@ class Launcher:
 
     async def _find_or_start(self, seen: Observed, request: MachineRequest) -> Instance:
         before = seen.claim.condition(words.Condition.LAUNCHED)
+        if before is None and image_family(seen.claim) is None:
+            self._warn(
+                seen,
+                Reason.UNKNOWN_IMAGE_FAMILY,
+                f"annotation {Annotation.NODE_IMAGE_FAMILY} names no known image; Ubuntu is used",
+            )
         if before and before.reason in {Reason.LAUNCHING, Reason.LAUNCH_TIMEOUT}:
             found = await self._cloud.get(request.name)
             if found is not None:

@@ -31,6 +31,8 @@ class Reason:
     """The cloud is making the machine (ours)."""
     LAUNCH_TIMEOUT: Final = "LaunchTimeout"
     """It is, but for longer than it should take (ours)."""
+    UNKNOWN_IMAGE_FAMILY: Final = "UnknownImageFamily"
+    """The annotation asks for an operating system that nobody knows (ours)."""
     NODE_NOT_FOUND: Final = "NodeNotFound"
     MULTIPLE_NODES: Final = "MultipleNodesFound"
     NODE_NOT_READY: Final = "NodeNotReady"
