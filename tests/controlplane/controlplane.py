@@ -28,6 +28,7 @@ from tests.controlplane import programs
 
 USERS = ("admin", "operator")
 _PATIENCE_SECONDS = 60
+_STOP_SECONDS = 2
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -112,12 +113,14 @@ class ControlPlane:
         return next((name for name, one in self._processes if one.poll() is not None), None)
 
     def stop(self) -> None:
-        """End every part, the last one started first."""
+        """End every part, the last one started first; one that lingers is killed.
+
+        An API server lingers: it lets its watches run on.
+        """
         for _, process in reversed(self._processes):
             process.terminate()
-        for _, process in reversed(self._processes):
             try:
-                process.wait(15)
+                process.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -1,0 +1,1 @@
+"""The operator, and the simulated machines, on a real Kubernetes control plane."""
