@@ -9,6 +9,7 @@ by the claim's name, not by anything that a status would have to tell.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, final
@@ -253,7 +254,8 @@ class Terminator:
     async def _let_go(self, node: Node) -> None:
         """Delete the Node, then give it up; its machine is gone."""
         if not node.meta.deleting:
-            await self._tools.client.delete(NODES, node.meta.key, uid=node.meta.uid)
+            with suppress(NotFound):
+                await self._tools.client.delete(NODES, node.meta.key, uid=node.meta.uid)
         await release_node(self._tools.client, node, self._tools.field_manager)
 
     async def _release(self, seen: Observed) -> None:
@@ -261,13 +263,17 @@ class Terminator:
         finalizers = [
             name for name in seen.claim.metadata.finalizers if name != Finalizer.TERMINATION
         ]
-        await self._tools.client.merge_patch(
-            NODECLAIMS,
-            seen.key,
-            {"metadata": {"finalizers": finalizers}},
-            resource_version=seen.record.meta.resource_version,
-            field_manager=self._tools.field_manager,
-        )
+        try:
+            await self._tools.client.merge_patch(
+                NODECLAIMS,
+                seen.key,
+                {"metadata": {"finalizers": finalizers}},
+                resource_version=seen.record.meta.resource_version,
+                field_manager=self._tools.field_manager,
+            )
+        except NotFound:
+            # Gone already: the cache has not told us yet, or somebody else took the finalizer.
+            return
 
     def _warn(self, seen: Observed, reason: str, message: str) -> None:
         if self._tools.pace.is_news(seen.uid, message):
