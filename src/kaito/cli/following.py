@@ -83,6 +83,10 @@ class Follower:
             self._changed.clear()
             await self._changed.wait()
 
+    def look_again(self) -> None:
+        """Something that `until` asks about has changed outside the cluster."""
+        self._changed.set()
+
     def _follow(self, resource: Resource, keys: Callable[[Record], Iterable[ObjectKey]]) -> Store:
         informer = self._cache.informer(
             resource, indexes={_INDEX: lambda record: (str(key) for key in keys(record))}

@@ -23,6 +23,8 @@ Mode = Literal["live", "lines", "picture"]
 
 _TICK: Final = 0.1
 """Seconds between two frames."""
+_PAUSE: Final = 1.0
+"""Seconds to read a line."""
 _SPINNER: Final = "|/-\\"
 _MARK: Final = {"done": "[green]✓[/]", "now": "[yellow]{}[/]", "later": "[dim]·[/]"}
 
@@ -52,8 +54,17 @@ class Display:
         self._frame = 0
 
     def say(self, text: str = "", *, style: str = "") -> None:
-        """A line as it is, markup and all its brackets taken literally."""
+        """A line as it is, brackets and all."""
         self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def title(self, number: str, text: str) -> None:
+        self._console.print()
+        self._console.print(Text.assemble((number, "bold cyan"), f"  {text}"))
+
+    async def pause(self) -> None:
+        """Let somebody who watches read what is shown; a program that reads waits for nothing."""
+        if self.mode == "live":
+            await self._clock.sleep(_PAUSE)
 
     def command(self, text: str) -> None:
         """What one would type."""

@@ -10,7 +10,7 @@ from kaito.cli.failure import INTERRUPTED, Failure
 
 COMMANDS: Final = {
     "demo": (
-        "kaito.cli.demo",
+        "kaito.cli.demo.command",
         "The whole job on the embedded cluster: no GPU, no cloud, no model.",
     ),
     "up": ("kaito.cli.up", "An embedded cluster and the operator, in the foreground."),

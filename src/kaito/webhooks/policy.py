@@ -13,10 +13,9 @@ from kaito.planning.skus import SKUS
 
 NAME: Final = f"{WORKSPACES.plural}.{GROUP}"
 
-_OUTPUT: Final = "has(object.tuning) ? object.tuning.output : null"
-_IMAGE: Final = "variables.output != null && has(variables.output.image)"
-_SECRET: Final = "variables.output != null && has(variables.output.imagePushSecret)"  # noqa: S105 - CEL
-_PUSH_SECRET: Final = "variables.output.imagePushSecret"  # noqa: S105 - CEL
+_IMAGE: Final = "has(object.tuning) && has(object.tuning.output.image)"
+_SECRET: Final = "has(object.tuning) && has(object.tuning.output.imagePushSecret)"  # noqa: S105 - CEL
+_PUSH_SECRET: Final = "object.tuning.output.imagePushSecret"  # noqa: S105 - CEL
 _SUBDOMAIN: Final = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 
@@ -44,11 +43,10 @@ def _policy() -> Json:
                 ]
             },
             "variables": [
-                {"name": "output", "expression": _OUTPUT},
-                {"name": "image", "expression": f"{_IMAGE} ? variables.output.image : ''"},
+                {"name": "image", "expression": f"{_IMAGE} ? object.tuning.output.image : ''"},
                 {
                     "name": "secret",
-                    "expression": f"{_SECRET} ? variables.output.imagePushSecret : ''",
+                    "expression": f"{_SECRET} ? {_PUSH_SECRET} : ''",
                 },
                 {
                     "name": "repository",

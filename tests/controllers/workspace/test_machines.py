@@ -47,6 +47,18 @@ def test_the_clouds_words_reach_the_user():
     assert "0 of 24 vCPUs left" in step.message
 
 
+def test_karpenters_one_reason_for_all_refusals_gives_way_to_the_clouds_own():
+    """The Workspace's reason is the stable one that the message begins with, told once."""
+    words = "QuotaExceeded: 0 of 24 vCPUs left. Raise the quota."
+    failed = claim(conditions=[("Launched", "Unknown", "LaunchFailed", words)])
+
+    step = claims_step(observed(claims=(failed,)), plan())
+
+    assert (step.reason, step.trouble) == ("QuotaExceeded", True)
+    assert step.message.endswith(": 0 of 24 vCPUs left. Raise the quota.")
+    assert "QuotaExceeded" not in step.message
+
+
 def test_a_claim_on_its_way_is_no_trouble():
     """What every claim passes through is WaitingForNodes, not a reason of its own."""
     early = claim(conditions=[("Launched", "Unknown", "AwaitingReconciliation", "")])

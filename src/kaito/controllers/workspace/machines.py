@@ -9,6 +9,7 @@ from kaito.framework.conditions import Condition, find_condition
 from kaito.kube.objects import ObjectKey, Record
 from kaito.manifests.identity import claim_name
 from kaito.planning.decision import Plan
+from kaito.provisioner.cloud import reason_told
 
 _STAGES = ("Launched", "Registered", "Initialized")
 """The conditions of a claim, in the order in which they become true."""
@@ -68,7 +69,11 @@ def _step_of(claim: Record, trouble: Condition) -> Step:
         return waiting(
             Reason.WAITING_FOR_NODES, f"NodeClaim {name} is not {trouble.type} yet{detail}"
         )
-    return troubled(trouble.reason, f"NodeClaim {name}: {trouble.message or trouble.reason}")
+    reason, message = trouble.reason, trouble.message
+    if reason == Reason.LAUNCH_FAILED and (told := reason_told(message)):
+        # Karpenter has one reason for all refusals; the cloud's own stands before its words.
+        reason, message = told, message.removeprefix(f"{told}: ")
+    return troubled(reason, f"NodeClaim {name}: {message or reason}")
 
 
 def nodes_step(observed: Observed, plan: Plan) -> Step:

@@ -1,0 +1,5 @@
+"""`python -m kaito.cli`: the program, where no `kaito` is on the PATH."""
+
+from kaito.cli.root import main
+
+main()

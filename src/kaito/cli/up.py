@@ -1,0 +1,89 @@
+"""`kaito up`."""
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from kaito.cli.durations import Duration
+from kaito.cli.failure import INTERRUPTED, OK, USAGE, Failure
+from kaito.cli.inputs import documents
+
+
+@click.command("up")
+@click.option("-f", "--filename", "names", multiple=True, metavar="FILE", help="What to apply.")
+@click.option("-n", "--namespace", default="default", show_default=True)
+@click.option("--until-ready", is_flag=True, help="End when every Workspace of -f is Ready.")
+@click.option("--timeout", type=Duration(), default="300s", show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="0: a free one. [default: 0]"
+)
+@click.option("--kubeconfig", type=click.Path(path_type=Path), help="Where to write one.")
+@click.option("--world-speed", type=click.FloatRange(1, 1000), default=60, show_default=True)
+@click.option("--log-format", type=click.Choice(["json", "console"]), default="console")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="error"
+)
+def command(
+    names: tuple[str, ...],
+    namespace: str,
+    until_ready: bool,
+    timeout: float,
+    port: int,
+    kubeconfig: Path | None,
+    world_speed: float,
+    log_format: Literal["json", "console"],
+    log_level: str,
+) -> None:
+    """An embedded cluster and the operator, in the foreground. No GPU, no cloud, no model.
+
+    Serves the Kubernetes API over HTTPS on 127.0.0.1, writes a kubeconfig of its own (0600, removed
+    at the end; never ~/.kube/config, never over a file it did not write), applies -f, and prints an
+    address on this machine for every Workspace that is Ready. Cloud, nodes and engine are
+    simulated, and live --world-speed times as fast as you do. Runs until Ctrl-C.
+
+    \b
+    kaito up -f examples/inference/kaito_workspace_phi_4_mini.yaml
+    kaito up -f ws.yaml --until-ready --timeout 2m
+
+    \b
+    Exit codes: 0    stopped by Ctrl-C; with --until-ready, every Workspace of -f is Ready
+                1    refused: a Workspace is Stalled, the port is in use, the file is not YAML
+                2    the command line is wrong, a file cannot be read
+                3    a URL cannot be read
+                124  --until-ready: the timeout has passed
+                130  Ctrl-C before what was asked for was reached
+    """
+    found = documents(names) if names else []
+    if until_ready and not any(document.kind == "Workspace" for document in found):
+        raise Failure("--until-ready: there is no Workspace in -f", USAGE)
+
+    from kaito.cli.upping import Asked, Up, unwrapped
+
+    asked = Asked(
+        documents=tuple(found),
+        namespace=namespace,
+        until_ready=until_ready,
+        timeout=timeout,
+        port=port,
+        kubeconfig=kubeconfig,
+        world_speed=world_speed,
+    )
+    _logging(log_format, log_level)
+    up = Up(asked)
+    try:
+        code = asyncio.run(up.main())
+    except asyncio.CancelledError:
+        code = OK if up.reached else INTERRUPTED
+    except BaseExceptionGroup as group:
+        raise unwrapped(group) from None
+    raise click.exceptions.Exit(code)
+
+
+def _logging(form: Literal["json", "console"], level: str) -> None:
+    import logging
+
+    from kaito.framework.logging import configure_logging
+
+    configure_logging(form, level=logging.getLevelNamesMapping()[level.upper()])
