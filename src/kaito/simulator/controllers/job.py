@@ -342,6 +342,7 @@ class Jobs:
     async def reconcile(self, key: ObjectKey) -> Result:
         job = self._jobs.get(key)
         if job is None:
+            await self._let_go(key)
             return Done()
         observed = Observed(job=job, pods=tuple(self._pods.of(job)), now=self._clock.wall())
         decision = decide(observed)

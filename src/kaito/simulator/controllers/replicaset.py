@@ -41,7 +41,7 @@ def decide(observed: Observed) -> list[Action]:
         wanted = replica_set.get("spec", "replicas")
         missing = (1 if wanted is None else int(wanted)) - len(active)
         actions += [_create(replica_set) for _ in range(min(missing, BURST))]
-        actions += [_delete(pod) for pod in _least_wanted(active)[: min(-missing, BURST)]]
+        actions += [_delete(pod) for pod in _least_wanted(active)[: max(0, min(-missing, BURST))]]
     status = status_patch(replica_set.get("status"), _status(observed, active))
     if status is not None:
         key, uid = replica_set.key, replica_set.meta.uid

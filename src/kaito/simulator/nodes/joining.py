@@ -109,7 +109,7 @@ def status(machine: Machine, options: NodeOptions, *, address: str, now: float, 
 
 
 def _resources(vm_size: str, gpus: int) -> tuple[Json, Json]:
-    """(capacity, allocatable)."""
+    """(capacity, allocatable), written as the API server writes quantities."""
     size = size_of(vm_size)
     vcpus = size.vcpus if size is not None else 4
     family = vm_size.removeprefix("Standard_")[:2].upper()
