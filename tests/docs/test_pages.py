@@ -97,7 +97,8 @@ def kaito_lines() -> Iterator[tuple[Path, list[str]]]:
     for block in SHELL:
         for line in commands_of(block):
             for part in line.split("|"):
-                yield block.page, words(part)
+                if part.strip().startswith("kaito "):
+                    yield block.page, words(part)
     for page in PAGES:
         for code in re.findall(r"`(kaito [^`]+)`", prose(page)):
             yield page, code.replace("\\|", "|").split("|")[0].split()

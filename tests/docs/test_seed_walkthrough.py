@@ -1,0 +1,113 @@
+"""docs/seed-walkthrough.md, run: every command of the page, with the real kubectl, in its order."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.docs.reading import ROOT, blocks
+
+PAGE = ROOT / "docs/seed-walkthrough.md"
+PATIENCE = 60.0
+
+pytestmark = [
+    pytest.mark.realtime,
+    pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl"),
+    pytest.mark.skipif(
+        not all(find_spec(name) for name in ("kaito.cli.up", "kaito.apiserver.openapi")),
+        reason="kaito up, or its OpenAPI, is not there yet",
+    ),
+]
+
+
+def steps() -> Iterator[tuple[str, list[str]]]:
+    """The page's commands, each with the lines it shows."""
+    for block in blocks(PAGE):
+        if "seed" not in block.words:
+            continue
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, *shown = part.splitlines()
+            yield command, shown
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Of a shell beside `kaito up`."""
+    kubeconfig = tmp_path / "kubeconfig"
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubeconfig),
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": str(ROOT / "src"),
+    }
+    arguments = ["--kubeconfig", str(kubeconfig), "--world-speed", "600"]
+    program = "from kaito.cli import main; main()"
+    with (tmp_path / "up.log").open("w") as log:
+        up = subprocess.Popen(
+            [sys.executable, "-c", program, "up", *arguments],
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while "running" not in (tmp_path / "up.log").read_text():
+                assert up.poll() is None, (tmp_path / "up.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            yield environment
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.wait(PATIENCE)
+
+
+def test_every_command_prints_what_the_page_shows(environment: dict[str, str]) -> None:
+    """One shell session: the same commands, the same output, but for what chance decides."""
+    marker = "--- end of step ---"
+    script = "".join(f"{command}\necho '{marker}'\n" for command, _ in steps())
+    done = subprocess.run(
+        ["sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    printed = done.stdout.split(f"{marker}\n")
+    wanted = list(steps())
+    assert len(printed) == len(wanted) + 1
+    for (command, shown), output in zip(wanted, printed, strict=False):
+        assert plain(output.splitlines()) == plain(shown), command
+
+
+_CHANCE = (
+    (r"\b10\.96\.\d+\.\d+\b", "<address>"),
+    (r"\bws[a-z0-9]{10}\b", "<claim>"),
+    (r"-\d{8}-vmss", "-<pool>-vmss"),
+    (r"\b(\d+[dhms])+\b", "<age>"),
+    (r"\s+", " "),
+)
+_NOISE = re.compile(r"Unable to use a TTY|If you don't see a command prompt|^$")
+
+
+def plain(lines: list[str]) -> list[str]:
+    """Without what chance or time decides, and what kubectl says of the terminal it has not got."""
+    kept = []
+    for line in lines:
+        if _NOISE.search(line):
+            continue
+        for pattern, word in _CHANCE:
+            line = re.sub(pattern, word, line)
+        kept.append(line.strip())
+    return kept
