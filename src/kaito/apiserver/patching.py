@@ -27,6 +27,7 @@ from kaito.apiserver.writing import Written
 from kaito.kube.objects import Json
 from kaito.kube.patches import PatchError, json_patch, merge_patch
 
+_HEAD: Final = frozenset({"kind", "apiVersion", "metadata"})
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
@@ -69,11 +70,15 @@ def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
     new = patched(call, live)
     writing.check_head(call, new)
     metadata.check_name(new, call.target.name)
+    # What the patch left alone has been decoded before.
+    same = {name: value for name, value in new.items() if value == live.get(name)}
+    kept = {name: value for name, value in same.items() if name not in _HEAD}
+    altered = {name: value for name, value in new.items() if name not in kept}
     try:
-        writing.clean(call, new, options, [])
+        writing.clean(call, altered, options, [])
     except Refused as refused:
         raise _unfit(new, refused) from refused
-    return new
+    return {**altered, **kept}
 
 
 def _unfit(new: Json, refused: Refused) -> Refused:

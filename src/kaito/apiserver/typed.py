@@ -258,6 +258,8 @@ def compare(old: Any, new: Any, type_: Type) -> Comparison:
 
 
 def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> None:
+    if isinstance(new, dict | list) and old == new:
+        return  # most of an object, most of the time: compared where it is fast
     sample = old if new is MISSING or (new is None and old is not MISSING) else new
     if isinstance(sample, dict) and _like(old, dict) and not type_.atomic_map() and (old or new):
         left, right = _content(old, {}), _content(new, {})
