@@ -94,6 +94,7 @@ def _kind(
     strategy: Strategy = PLAIN,
     bucket: str = "",
     conversion: Conversion | None = None,
+    deprecation: str = "",
 ) -> Kind:
     return Kind(
         resource=resource,
@@ -109,6 +110,7 @@ def _kind(
         columns=COLUMNS.get(resource.group_resource, ()),
         scale=scale,
         conversion=conversion,
+        deprecation=deprecation,
     )
 
 
@@ -116,6 +118,8 @@ _RBAC_NAMES: Final = Strategy(name=names.path_segment)
 _COUNTED: Final = Strategy(generation=True)
 _WORKLOAD: Final = ("status", "scale")
 _R = Resource
+
+_ENDPOINTS: Final = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 
 KINDS: Final[tuple[Kind, ...]] = (
     _kind(
@@ -150,6 +154,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         strategy=Strategy(
             prepare=(strategies.pod,),
             generation=True,
+            status_keeps=("ownerReferences",),
             fields=_POD_FIELDS,
             returns_deleted=True,
             graceful=True,
@@ -170,7 +175,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             returns_deleted=True,
         ),
     ),
-    _kind(resources.ENDPOINTS, "ep", singular="endpoints"),
+    _kind(resources.ENDPOINTS, "ep", singular="endpoints", deprecation=_ENDPOINTS),
     _kind(
         resources.SECRETS,
         strategy=Strategy(prepare=(strategies.secret,), fields={"type": _text("type")}),
@@ -204,7 +209,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         sub=_WORKLOAD,
         categories=_ALL,
         scale=_REPLICAS,
-        strategy=_COUNTED,
+        strategy=Strategy(generation=True, status_keeps=("labels",)),
     ),
     _kind(
         resources.REPLICASETS,
@@ -221,7 +226,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "ds",
         sub=("status",),
         categories=_ALL,
-        strategy=Strategy(prepare=(strategies.daemonset,), generation=True),
+        strategy=Strategy(defaults=(strategies.daemonset,), generation=True),
     ),
     _kind(resources.CONTROLLERREVISIONS),
     _kind(
@@ -264,7 +269,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         strategy=_RBAC_NAMES,
     ),
     _kind(resources.STORAGECLASSES, "sc", strategy=Strategy(returns_deleted=True)),
-    _kind(_R("storage.k8s.io", "v1", "csidrivers", "CSIDriver", namespaced=False)),
+    _kind(
+        _R("storage.k8s.io", "v1", "csidrivers", "CSIDriver", namespaced=False),
+        strategy=Strategy(returns_deleted=True),
+    ),
     *(
         _kind(
             _R("admissionregistration.k8s.io", "v1", plural, kind, namespaced=False),

@@ -83,6 +83,8 @@ class Strategy:
     """Without a propagation policy, dependents are orphaned."""
     graceful: bool = False
     """Deletion waits for a grace period that somebody (the kubelet) ends."""
+    status_keeps: tuple[str, ...] = ()
+    """Fields of metadata that a write of `status` cannot change."""
     keeps_status: bool = False
     """A created object may bring its status along."""
     creates_on_update: bool = False

@@ -382,6 +382,10 @@ def isolate(kind: Kind, new: Json, old: Json, subresource: str) -> None:
         for field in [name for name in new if name not in kept]:
             del new[field]
         new.update({name: value for name, value in old.items() if name not in kept})
+        for field in kind.strategy.status_keeps:
+            new["metadata"].pop(field, None)
+            if field in old["metadata"]:
+                new["metadata"][field] = old["metadata"][field]
         if kind.custom:
             managed = new["metadata"].get("managedFields")
             new["metadata"] = {**old["metadata"]}

@@ -45,7 +45,7 @@ _ACCEPTS = {
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ADDRESS = re.compile(r"10\.96\.(?!0\.1\b)\d+\.\d+")
-_AGE = re.compile(r"\d+s")
+_AGE = re.compile(r"\b\d+[smhdy](\d+[smhd])?\b")
 _NODE_PORT = re.compile(r":3\d{4}/")
 _PATIENCE = 50
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -151,8 +151,8 @@ class Conversation:
         text = _TIME.sub("<time>", text)
         text = _ADDRESS.sub("<address>", text)
         text = _NODE_PORT.sub(":<port>/", text)
-        if _AGE.fullmatch(text):
-            return "<age>"
+        if _AGE.fullmatch(text) or text.endswith(" ago)"):
+            text = _AGE.sub("<age>", text)
         for version, told in self.seen.get("version", {}).items():
             text = re.sub(rf"\b{version}\b", told, text)
         return text.replace(self.namespace, "NS")
