@@ -164,6 +164,9 @@ async def test_the_old_chat_endpoint_answers_with_a_result():
 
 
 def _tuned() -> Json:
+    weights = container(
+        "weights", command=["oras", "pull", "mcr.microsoft.com/aks/kaito/kaito-phi-3:0.2.0"]
+    )
     puller = container(
         "adapter-puller",
         image="mcr.microsoft.com/aks/skopeo:1.14.4-6",
@@ -173,31 +176,22 @@ def _tuned() -> Json:
             {"name": "TARGET_DIR", "value": "/mnt/adapter/tuned"},
         ],
     )
-    front = container(
-        "front",
-        command=["python3", "-c", "translate('/chat')"],
-        env=[
-            {"name": "ENGINE_PORT", "value": "5000"},
-            {"name": "MODEL_NAME", "value": "tuned"},
-            {"name": "PORT", "value": "5080"},
-        ],
-    )
     clock = LoopClock()
-    return pod(front, shell(VLLM), initContainers=[puller], started=rfc3339(clock.wall()))
+    served = TRANSFORMERS.replace("microsoft/Phi-3", "/workspace/weights")
+    served = served.replace("--served_model_name=phi-3 ", "")
+    return pod(shell(served), initContainers=[weights, puller], started=rfc3339(clock.wall()))
 
 
 async def test_a_served_adapter_is_named_in_the_answer():
-    """The front's /chat passes on to the engine, whose answer names the adapter's image."""
+    """`/chat` names the model by the image its weights come from, and the adapter's image."""
     clock = LoopClock()
     engine = Engine(clock)
     made = _tuned()
     await clock.sleep(3600)
 
-    answer = await engine.handle(made, _post("/chat", {"prompt": "Hello"}), port=5080)
+    body = await _json(engine, made, _post("/chat", {"prompt": "Hello"}))
 
-    assert isinstance(answer, Response)
-    assert answer.status == 200, answer.body
-    assert "acr.azurecr.io/adapter:0.0.1" in json.loads(answer.body)["Result"]
+    assert "phi-3 with the adapter acr.azurecr.io/adapter:0.0.1" in body["Result"]
 
 
 async def test_a_port_without_a_listener_refuses():

@@ -264,11 +264,13 @@ def test_a_tuning_pod_trains_and_pushes():
 
 
 def test_a_push_without_credentials_fails():
-    """The pusher's log says 401 and the pod fails."""
-    kubelet = Kubelet(pod(_pusher(), restartPolicy="Never")).run()
+    """The pusher's log says 401, the pod fails, and its status has the last words."""
+    pusher = _pusher(terminationMessagePolicy="FallbackToLogsOnError")
+    kubelet = Kubelet(pod(pusher, restartPolicy="Never")).run()
 
     assert kubelet.status["phase"] == "Failed"
     assert any("401" in line for line in kubelet.lines)
+    assert "401" in kubelet.state("pusher")["state"]["terminated"]["message"]
     assert not kubelet.registries.pushed
 
 

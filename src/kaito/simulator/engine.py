@@ -7,6 +7,7 @@ pod that restarts begins again with loading its model. Only counters are kept, p
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, final
 
 import msgspec
@@ -14,13 +15,27 @@ import msgspec
 from kaito.kube.clock import Clock, parse_rfc3339
 from kaito.kube.objects import Json
 from kaito.kube.transport import Request, Response, Stream
+from kaito.presets import catalog
 from kaito.simulator import answers, exposition
 from kaito.simulator.exposition import Counters
 from kaito.simulator.images import GIB
-from kaito.simulator.programs import Front, Program, Serve, Train, program_of
+from kaito.simulator.programs import Program, Serve, Train, program_of
 
 Process = tuple[str, str, int]
 """(pod UID, container, restarts): one engine process."""
+
+
+UNKNOWN_WEIGHTS = 8 * GIB
+"""What a model weighs that is in no catalog."""
+
+
+@cache
+def weights_of_preset(model: str) -> int:
+    """The weight files of a preset, by its name or Hugging Face id, in bytes."""
+    preset = catalog.find(model)
+    if isinstance(preset, catalog.UnknownPreset):
+        return UNKNOWN_WEIGHTS
+    return int(preset.size_gib * GIB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +50,7 @@ class EngineOptions:
     """From disk into GPU memory."""
     warm_seconds: float = 30.0
     """Compilation and CUDA graphs."""
-    weights_bytes: Callable[[str], int] = lambda _model: 8 * GIB
+    weights_bytes: Callable[[str], int] = weights_of_preset
     """Size of a model by its id or served name."""
     first_token_seconds: float = 0.2
     token_seconds: float = 0.02
@@ -61,11 +76,9 @@ class Engine:
 
     def loading_seconds(self, program: Program) -> float:
         """From a container's start until it answers /health with 200."""
-        if isinstance(program, Front):
-            return 1.0
         if not isinstance(program, Serve):
             return 0.0
-        options, size = self.options, self.options.weights_bytes(program.weights or program.model)
+        options, size = self.options, self.options.weights_bytes(program.model)
         remote = bool(program.weights) and not program.weights.startswith("/")
         download = size / options.download_bytes_per_second if remote else 0.0
         load = size / options.load_bytes_per_second
@@ -131,8 +144,6 @@ class Engine:
             raise ConnectionRefusedError(f"{pod['metadata']['name']}:{port}")
         if status := self.sick(pod["metadata"]["uid"]):
             return answers.detail(status, "made ill on purpose")
-        if isinstance(process.program, Front):
-            return await self._front(pod, process.program, request)
         return await process.answer(request)
 
     def listens(self, pod: Json, port: int) -> bool:
@@ -161,25 +172,6 @@ class Engine:
         if began is None:
             began = parse_rfc3339(status["state"]["running"]["startedAt"]).timestamp()
         return self._clock.wall().timestamp() - began
-
-    async def _front(self, pod: Json, front: Front, request: Request) -> Response | Stream:
-        if request.path != "/chat":
-            return await self.handle(pod, request, port=front.engine_port)
-        if request.method != "POST":
-            return answers.json_response({"error": "POST /chat"}, 405)
-        asked = _body(request)
-        prompt = _chat_question(asked)
-        if asked is None or prompt is None:
-            message = 'send {"prompt": "..."} or {"messages": [...]}'
-            return answers.json_response({"error": message}, 400)
-        messages = [{"role": "user", "content": prompt}]
-        body = {"model": front.model, "messages": messages, **(asked.get("generate_kwargs") or {})}
-        inner = Request(method="POST", path="/v1/chat/completions", body=msgspec.json.encode(body))
-        reply = await self.handle(pod, inner, port=front.engine_port)
-        if isinstance(reply, Stream) or reply.status != 200:
-            return reply
-        answer = msgspec.json.decode(reply.body)["choices"][0]["message"]["content"]
-        return answers.json_response({"Result": answer})
 
 
 @final

@@ -1,7 +1,6 @@
 """What a container would do, read off its image, command and environment. Nothing is executed.
 
     Serve      an inference server: loads, then answers until it is told to stop
-    Front      the small server before an engine that offers `/chat`
     Train      a fine-tuning run; ends by itself
     Fetch      a download of a model or a dataset; ends by itself
     Pull/Push  an artifact from or to a registry; ends by itself
@@ -36,13 +35,6 @@ class Serve:
     adapter_images: tuple[str, ...] = ()
     """The images from which they came."""
     settings: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
-    port: int
-    engine_port: int
-    model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +85,7 @@ class Idle:
     pass
 
 
-Program = Serve | Front | Train | Fetch | Pull | Push | Pause | Curl | Exit | Idle
+Program = Serve | Train | Fetch | Pull | Push | Pause | Curl | Exit | Idle
 
 
 def environment(container: Json) -> dict[str, str]:
@@ -112,7 +104,6 @@ def program_of(pod: Json, container: Json) -> Program:
     env = environment(container)
     return (
         _server(pod, container, text)
-        or _front(text, env)
         or _transfer(container, text, env)
         or _curl(container, argv)
         or (Pause() if _name(container) == "pause" else None)
@@ -129,7 +120,7 @@ def _server(pod: Json, container: Json, text: str) -> Program | None:
     flags = read_flags(text)
     runtime = "transformers" if "/tfs/" in text else "vllm"
     weights = flags.get("model") or flags.get("pretrained-model-name-or-path") or ""
-    model = flags.get("served-model-name") or weights.rpartition("/")[2].lower()
+    model = flags.get("served-model-name") or _pulled_model(pod, weights)
     pulled = _adapters(pod)
     mounted = [
         mount["mountPath"].removeprefix("/mnt/adapter/")
@@ -145,6 +136,16 @@ def _server(pod: Json, container: Json, text: str) -> Program | None:
         adapter_images=tuple(image for _, image in pulled),
         settings=tuple(sorted(flags.items())),
     )
+
+
+def _pulled_model(pod: Json, weights: str) -> str:
+    """The last part of a model's id; of weights on disk, the name of the image they come from."""
+    if weights.startswith("/"):
+        for container in pod["spec"].get("initContainers") or ():
+            found = re.search(r"oras pull (\S+)", " ".join(words(container)))
+            if found:
+                return images.parse(found[1]).name.removeprefix("kaito-")
+    return weights.rpartition("/")[2].lower()
 
 
 _FLAG = re.compile(r"(?<!\S)--([A-Za-z][\w.-]*)(?:(?:=|\s+)('[^']*'|\"[^\"]*\"|[^\s-][^\s]*))?")
@@ -191,16 +192,6 @@ def artifact_of(container: Json) -> str:
         return env["IMAGE"]
     found = _IMAGE_LINE.search(" ".join(words(container)))
     return found[1] if found else ""
-
-
-def _front(text: str, env: Mapping[str, str]) -> Program | None:
-    if "/chat" not in text or "ENGINE_PORT" not in env:
-        return None
-    return Front(
-        port=int(env.get("PORT") or 5080),
-        engine_port=int(env["ENGINE_PORT"]),
-        model=env.get("MODEL_NAME", ""),
-    )
 
 
 def _transfer(container: Json, text: str, env: Mapping[str, str]) -> Program | None:

@@ -34,6 +34,8 @@ class Ended:
     started: float
     finished: float
     reason: str = ""
+    message: str = ""
+    """What it left for whoever asks why: the end of its log, if the container says so."""
 
     @property
     def why(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kaito.simulator import images
 from kaito.simulator.nodes.containers import Container, Phase
 from kaito.simulator.nodes.moment import Moment
-from kaito.simulator.programs import Curl, Exit, Fetch, Front, Pause, Pull, Push, Serve, Train
+from kaito.simulator.programs import Curl, Exit, Fetch, Pause, Pull, Push, Serve, Train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,6 @@ def greeting(container: Container) -> tuple[str, ...]:
     match container.program:
         case Serve(model=model, runtime=runtime):
             return (f"kaito's simulated engine plays {runtime} for {model}; no model is used",)
-        case Front(engine_port=port):
-            return (f"simulated front: /chat is translated for the engine on port {port}",)
         case Train():
             return ("simulated training: no GPU and no model is used",)
         case Fetch(what=what, sources=sources):
@@ -103,7 +101,7 @@ def _pause(moment: Moment) -> Ending | None:
 
 def stopped_code(container: Container) -> int:
     """The exit code of a program that is told to stop: servers obey, others die of SIGTERM."""
-    return 0 if isinstance(container.program, Serve | Front | Pause) else 143
+    return 0 if isinstance(container.program, Serve | Pause) else 143
 
 
 def is_running(container: Container) -> bool:

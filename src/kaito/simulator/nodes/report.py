@@ -105,6 +105,7 @@ class _Report:
         return {
             "exitCode": run.code,
             "reason": run.why,
+            **({"message": run.message} if run.message else {}),
             "startedAt": self.stamp(run.started),
             "finishedAt": self.stamp(run.finished),
             "containerID": self._container_id(one, run.started),

@@ -68,4 +68,5 @@ def _run(terminated: Json, read: Read) -> Ended:
         started=read(terminated["startedAt"]) if terminated.get("startedAt") else finished,
         finished=finished,
         reason=terminated.get("reason", ""),
+        message=terminated.get("message", ""),
     )

@@ -196,15 +196,29 @@ def _end(moment: Moment, at: float) -> Change:
     if found is None:
         return Change(container=moment.one)
     return Change(
-        container=ended(moment.one, found.code, at, moment.around.options.backoff_reset),
+        container=ended(
+            moment.one, found.code, at, moment.around.options.backoff_reset, found.lines
+        ),
         lines=found.lines,
         pushed=found.pushed,
     )
 
 
-def ended(one: Container, code: int, at: float, reset: float = math.inf) -> Container:
+MESSAGE_LIMIT = 2048
+"""Bytes of the log that become a termination message at most; a kubelet's."""
+
+
+def ended(
+    one: Container,
+    code: int,
+    at: float,
+    reset: float = math.inf,
+    last_words: tuple[str, ...] = (),
+) -> Container:
     """The container after its run has ended."""
-    run = Ended(code=code, started=one.started_at, finished=at)
+    tells = one.spec.get("terminationMessagePolicy") == "FallbackToLogsOnError" and code != 0
+    message = "\n".join(last_words)[-MESSAGE_LIMIT:] if tells else ""
+    run = Ended(code=code, started=one.started_at, finished=at, message=message)
     crashes = 1 if at - one.started_at >= reset else one.crashes + 1
     return replace(
         one, phase=Phase.ENDED, since=at, last=run, started=False, ready=False, crashes=crashes
