@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import tempfile
 from pathlib import Path
 
@@ -127,10 +128,11 @@ def audit(plane):
 @pytest.fixture
 def room(kubectl, request):
     """kubectl in a namespace of the test's own."""
-    name = request.node.originalname.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    words = re.findall("[a-z0-9]+", request.node.name.removeprefix("test_"))
+    name = "-".join(words)[:60].strip("-")
     kubectl("create", "namespace", name)
     yield kubectl.within(name)
-    kubectl("delete", "namespace", name, "--timeout=60s")
+    kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

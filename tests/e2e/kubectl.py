@@ -35,6 +35,7 @@ class Kubectl:
     def __init__(self, program, kubeconfig, home, namespace="default"):
         self.program = program
         self.kubeconfig = kubeconfig
+        self.namespace = namespace
         self._scope = [] if namespace == "default" else ["--namespace", namespace]
         self._home = home
         self._environment = {
