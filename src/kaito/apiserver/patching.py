@@ -9,6 +9,7 @@ import yaml
 from kaito.apiserver import metadata, writing
 from kaito.apiserver.apply import apply
 from kaito.apiserver.core import Call
+from kaito.apiserver.goprint import plain
 from kaito.apiserver.options import WriteOptions
 from kaito.apiserver.ownership import shape_of
 from kaito.apiserver.status import (
@@ -26,6 +27,7 @@ from kaito.apiserver.typed import ANYTHING
 from kaito.apiserver.writing import Written
 from kaito.kube.objects import Json
 from kaito.kube.patches import PatchError, json_patch, merge_patch
+from kaito.kube.schema.fields import quote
 
 _HEAD: Final = frozenset({"kind", "apiVersion", "metadata"})
 JSON_PATCH: Final = "application/json-patch+json"
@@ -77,14 +79,17 @@ def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
     try:
         writing.clean(call, altered, options, [])
     except Refused as refused:
-        raise _unfit(new, refused) from refused
+        raise _unfit(call, new, refused) from refused
     return {**altered, **kept}
 
 
-def _unfit(new: Json, refused: Refused) -> Refused:
-    """422 about the whole patched object, as the real server says it."""
+def _unfit(call: Call, new: Json, refused: Refused) -> Refused:
+    """422 about the whole patched object (or strategic patch), as the real server says it."""
     why = refused.message.partition("cannot be handled as a ")[2].partition(": ")[2]
-    shown = msgspec.json.encode(msgspec.json.encode(new).decode()).decode()
+    if _media(call) == STRATEGIC_PATCH:
+        shown = quote(plain(_content(call.request.body)))
+    else:
+        shown = quote(msgspec.json.encode(new).decode())
     return invalid("", "", "", [invalid_value("patch", shown, why or refused.message)])
 
 

@@ -139,13 +139,18 @@ class ApiServer:
         call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
         if kind.deprecation:
             call.warn(kind.deprecation)
-        if target.subresource and target.subresource != "status":
-            answer = await self._subresource(call)
-        elif kind.resource.plural in reviews.QUESTIONS:
-            answer = self._review(call)
-        else:
-            answer = _dispatch(call)
+        try:
+            answer = await self._act(call)
+        except Refused as refused:
+            answer = _refusal(refused)
         return _warned(answer, call.warnings) if call.warnings else answer
+
+    async def _act(self, call: Call) -> Response | Stream:
+        if call.target.subresource and call.target.subresource != "status":
+            return await self._subresource(call)
+        if call.kind.resource.plural in reviews.QUESTIONS:
+            return self._review(call)
+        return _dispatch(call)
 
     def _kind(self, target: Target) -> Kind:
         """What the path names. Raises 404 and 405 as the real server does."""

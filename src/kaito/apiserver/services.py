@@ -144,8 +144,10 @@ def _draw(draw: Callable[[], str], used: Callable[[str], bool]) -> str:
 
 def _families(spec: Json) -> None:
     spec.setdefault("sessionAffinity", "None")
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
+    # Nobody knows the families of endpoints that no selector finds.
+    open_ = spec.get("clusterIP") == "None" and not spec.get("selector")
+    spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if open_ else ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "RequireDualStack" if open_ else "SingleStack")
     spec.setdefault("internalTrafficPolicy", "Cluster")
     spec.setdefault("type", "ClusterIP")
 

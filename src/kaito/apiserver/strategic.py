@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from kaito.apiserver.goprint import plain
 from kaito.apiserver.typed import ANYTHING
 from kaito.kube.errors import KubeError
 from kaito.kube.objects import Json
@@ -36,7 +37,8 @@ def _map(original: Json, patch: Json, schema: Schema) -> Json:
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
-        raise StrategicPatchError(f"unknown patch type [{directive}] found in map")
+        shown = plain({_PATCH: directive, **patch})
+        raise StrategicPatchError(f"unknown patch type: {directive} in map: {shown}")
     _retain(original, patch)
     orders = {k.removeprefix(_ORDER): patch.pop(k) for k in list(patch) if k.startswith(_ORDER)}
     for name in [name for name in patch if name.startswith(_DELETE_FROM)]:
@@ -118,7 +120,7 @@ def _list(original: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     merged = list(original)
     for item in patch:
         if key not in item:
-            raise StrategicPatchError(f"map: {item} does not contain declared merge key: {key}")
+            raise _keyless(item, key)
         at = next((i for i, one in enumerate(merged) if one.get(key) == item[key]), None)
         if at is None:
             merged.append(_plain(item))
@@ -127,20 +129,24 @@ def _list(original: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     return _ordered(merged, patch, original, key)
 
 
+def _keyless(item: Json, key: str) -> StrategicPatchError:
+    return StrategicPatchError(f"map: {plain(item)} does not contain declared merge key: {key}")
+
+
 def _directed(original: list[Any], patch: list[Any], key: str) -> tuple[list[Any], list[Any]]:
     """Obey `$patch` items: delete single ones, or replace the whole list."""
-    plain = [item for item in patch if _PATCH not in item]
+    others = [item for item in patch if _PATCH not in item]
     directives = [item for item in patch if _PATCH in item]
     for item in directives:
         if item[_PATCH] == "delete":
             if key not in item:
-                raise StrategicPatchError(f"map: {item} does not contain declared merge key: {key}")
+                raise _keyless(item, key)
             original = [one for one in original if one.get(key) != item[key]]
         elif item[_PATCH] != "replace":
             raise StrategicPatchError("merging lists cannot yet be specified in the patch")
     if any(item[_PATCH] == "replace" for item in directives):
-        return plain, []
-    return original, plain
+        return others, []
+    return original, others
 
 
 def _ordered(

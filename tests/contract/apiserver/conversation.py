@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl
 import yaml
 
 from kaito.kube.transport import Request, Transport
+from tests.contract.apiserver import probes
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -53,10 +54,12 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 def names() -> list[str]:
     """Every conversation."""
-    return sorted(path.stem for path in (HERE / "conversations").glob("*.yaml"))
+    return sorted({"defaults", *(path.stem for path in (HERE / "conversations").glob("*.yaml"))})
 
 
 def steps(name: str) -> list[Json]:
+    if name == "defaults":
+        return list(probes.steps())
     found: list[Json] = yaml.safe_load((HERE / "conversations" / f"{name}.yaml").read_text())
     return found
 

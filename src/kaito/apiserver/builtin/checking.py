@@ -28,6 +28,8 @@ _NOT_DEMANDED: Final = frozenset(
         ("DaemonSetSpec", "selector"),
     }
 )
+_CHOSEN_ELSEWHERE: Final = frozenset({("PodSpec", "restartPolicy"), ("Taint", "effect")})
+"""Closed choices that `rules.py` judges: what may be chosen depends on the place."""
 _SKIPPED: Final = frozenset({OBJECT_META, JSON_SCHEMA, QUANTITY})
 
 
@@ -47,7 +49,8 @@ def _object(obj: Json, schema: Schema, path: str, *, top: bool = False) -> Itera
         if top and name == "status":
             continue
         child = schema.properties.get(name)
-        if child is not None and value is not None:
+        elsewhere = (kind, name) in _CHOSEN_ELSEWHERE
+        if child is not None and value is not None and not elsewhere:
             yield from _value(value, child, join(path, name))
 
 

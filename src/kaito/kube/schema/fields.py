@@ -42,7 +42,7 @@ def quote(text: str) -> str:
 
 def compact(value: Any) -> str:
     """JSON as Go's encoder writes it: sorted keys, no spaces, `<`, `>` and `&` escaped."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(_whole(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -51,6 +51,15 @@ MISSING: Any = object()
 
 OMITTED: Any = object()
 """The value of an error that is not to be shown."""
+
+
+def _whole(value: Any) -> Any:
+    """Floats without a fraction as integers, as Go prints them."""
+    if isinstance(value, float):
+        return int(value) if value == value // 1 and abs(value) < 1e21 else value
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)
