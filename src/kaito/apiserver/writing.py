@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 import yaml
 
-from kaito.apiserver import metadata, names, protobuf
+from kaito.apiserver import escalation, metadata, names, protobuf
 from kaito.apiserver.core import Call, loaded, unloaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
@@ -148,6 +148,7 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     _prepare(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
     judge(call, obj, None)
+    escalation.check(call, obj, None)
     check_namespace_exists(call, obj)
     _check_free(call, obj, generated=generated)
     return Written(_commit(call, obj, options), created=True)
@@ -330,6 +331,7 @@ def update(
         _prepare(call, new, old)
     _check(call, new, old, metadata.update_causes(kind, new, old))
     judge(call, new, old)
+    escalation.check(call, new, old)
     if not prepared:
         _count_generation(kind, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]

@@ -7,8 +7,9 @@ as recorded by `python -m tests.contract.apiserver.record`. A step is
       body: {...}                                 # optional; or `text` for what is no JSON
       type: merge | json | strategic | apply      # of a PATCH; or a whole content type
       accept: table | metadata | ...              # or a whole Accept header
+      user: operator                              # who asks; admin by default
       save: {version: metadata.resourceVersion}   # `$version` stands for it in later steps
-      wait: true                                  # until a definition is established
+      wait: true | 0.5                            # until a definition is established; seconds
       only: [status, items.*.metadata.name]       # the parts of the answer that matter
 
 What differs from run to run (uids, versions, times, drawn addresses) is told apart by order: the
@@ -77,7 +78,8 @@ def answers(name: str) -> list[Json]:
 class Conversation:
     """One run against one server, in a namespace of its own."""
 
-    transport: Transport
+    transports: dict[str, Transport]
+    """One for each user that steps name; without a name it is the admin."""
     namespace: str
     values: dict[str, str] = field(default_factory=dict)
     seen: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -90,8 +92,10 @@ class Conversation:
         return [await self._step(step) for step in steps(name)]
 
     async def _step(self, step: Json) -> Json:
+        if isinstance(step.get("wait"), float):
+            await asyncio.sleep(step["wait"])
         status, headers, body = await self._send(step)
-        for _ in range(_PATIENCE if step.get("wait") else 0):
+        for _ in range(_PATIENCE if step.get("wait") is True else 0):
             if _established(body):
                 break
             await asyncio.sleep(0.1)
@@ -105,7 +109,8 @@ class Conversation:
         return shown
 
     async def _send(self, step: Json) -> tuple[int, Json, Any]:
-        response = await self.transport.send(self._request(step), timeout=20)
+        transport = self.transports[step.get("user", "admin")]
+        response = await transport.send(self._request(step), timeout=20)
         return response.status, dict(response.headers), _decoded(response.body)
 
     def _request(self, step: Json) -> Request:

@@ -1,14 +1,15 @@
 """A real API server that runs without controllers, and a connection to it."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from kaito.kube.clock import SystemClock
 from kaito.kube.credentials import load
 from kaito.kube.https import HttpsTransport
-from tests.controlplane.controlplane import ControlPlane, Options
+from kaito.kube.transport import Transport
+from tests.controlplane.controlplane import USERS, ControlPlane, Options
 
 
 @contextmanager
@@ -19,6 +20,15 @@ def plane(folder: Path) -> Iterator[ControlPlane]:
         yield up
 
 
-async def connect(up: ControlPlane, user: str = "admin") -> HttpsTransport:
-    """As one of the control plane's users."""
-    return HttpsTransport(await load(str(up.kubeconfig(user)), None, {}, clock=SystemClock()))
+@asynccontextmanager
+async def users(up: ControlPlane) -> AsyncIterator[dict[str, Transport]]:
+    """A connection for each of the control plane's users."""
+    found: dict[str, Transport] = {}
+    for user in USERS:
+        kubeconfig = str(up.kubeconfig(user))
+        found[user] = HttpsTransport(await load(kubeconfig, None, {}, clock=SystemClock()))
+    try:
+        yield found
+    finally:
+        for transport in found.values():
+            await transport.close()

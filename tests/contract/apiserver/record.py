@@ -6,18 +6,15 @@ import sys
 from random import SystemRandom
 
 from tests.contract.apiserver import conversation
-from tests.contract.apiserver.real import connect, plane
+from tests.contract.apiserver.real import plane, users
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane
 
 
 async def _record(up: ControlPlane, name: str) -> None:
-    transport = await connect(up)
-    try:
-        namespace = f"t{SystemRandom().randrange(10**8):08d}"
-        answers = await conversation.Conversation(transport, namespace).hold(name)
-    finally:
-        await transport.close()
+    namespace = f"t{SystemRandom().randrange(10**8):08d}"
+    async with users(up) as transports:
+        answers = await conversation.Conversation(transports, namespace).hold(name)
     lines = ",\n".join(json.dumps(answer, sort_keys=True) for answer in answers)
     conversation.answers_path(name).write_text(f"[\n{lines}\n]\n")
     print(f"{name}: {len(answers)} answers")

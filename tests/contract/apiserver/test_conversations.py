@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from kaito.apiserver.door import in_process
-from kaito.apiserver.server import ApiServer
+from kaito.apiserver.server import ApiServer, User
 from kaito.kube.clock import LoopClock
 from tests.contract.apiserver import conversation
-from tests.contract.apiserver.real import connect, plane
+from tests.contract.apiserver.real import plane, users
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane
 
@@ -18,7 +18,9 @@ from tests.controlplane.controlplane import ControlPlane
 async def test_the_embedded_server(name: str) -> None:
     """Every answer is the one that was recorded from a real server."""
     server = ApiServer(clock=LoopClock(), random=Random(7))
-    held = await conversation.Conversation(in_process(server), "t12345678").hold(name)
+    operator = User("operator", ("system:authenticated",), "2")
+    transports = {"admin": in_process(server), "operator": in_process(server, operator)}
+    held = await conversation.Conversation(transports, "t12345678").hold(name)
     for step, answer, recorded in zip(
         conversation.steps(name), held, conversation.answers(name), strict=True
     ):
@@ -39,10 +41,7 @@ def real() -> Iterator[ControlPlane]:
 @pytest.mark.parametrize("name", conversation.names())
 async def test_the_real_server(name: str, real: ControlPlane) -> None:
     """The recording is what a real server says today."""
-    transport = await connect(real)
     namespace = f"t{Random().randrange(10**8):08d}"
-    try:
-        held = await conversation.Conversation(transport, namespace).hold(name)
-    finally:
-        await transport.close()
+    async with users(real) as transports:
+        held = await conversation.Conversation(transports, namespace).hold(name)
     assert held == conversation.answers(name)
