@@ -1,7 +1,14 @@
 """What a Workspace costs the API server, derived from the history of requests."""
 
+from dataclasses import replace
+
+import pytest
+
 from kaito.kube.resources import EVENTS
-from tests.scenarios.world import inference, seed, world
+from kaito.simulator.arm.pools import ArmOptions
+from kaito.simulator.engine import EngineOptions
+from kaito.simulator.nodes.options import NodeOptions
+from tests.scenarios.world import SETTINGS, inference, seed, world
 
 CHILDREN = {
     "workspace-phi-4-mini": 5,
@@ -62,13 +69,14 @@ async def watched(here, obj):
     return states.seen
 
 
-async def test_inference_stays_within_its_budget():
+@pytest.mark.parametrize("obj", [inference(), seed()], ids=["inference", "tuning"])
+async def test_the_budget_holds(obj):
     """Beyond the budget there are only messages that tell progress, at most one in 30 seconds."""
     async with world() as here:
         operator = here.operator()
         began = here.clock.monotonic()
-        states = await watched(here, inference())
-        name = "workspace-phi-4-mini"
+        states = await watched(here, obj)
+        name = obj["metadata"]["name"]
         sent = spoken(here.sent(agent="kaito"), name)
         allowed = await budget(here, name, states)
         messages = int((here.clock.monotonic() - began) / 30)
@@ -77,16 +85,30 @@ async def test_inference_stays_within_its_budget():
         await operator.stop()
 
 
-async def test_tuning_stays_within_its_budget():
-    """The same for the seed, tuned and served."""
-    async with world() as here:
-        operator = here.operator()
-        began = here.clock.monotonic()
-        states = await watched(here, seed())
-        name = "workspace-tuning-phi-3"
-        sent = spoken(here.sent(agent="kaito"), name)
-        allowed = await budget(here, name, states)
-        messages = int((here.clock.monotonic() - began) / 30)
+AT_ONCE = {
+    "arm": ArmOptions(boot_seconds=0, create_seconds=0, fail_seconds=0, delete_seconds=0, jitter=0),
+    "nodes": NodeOptions(
+        boot=0, ready=0, gpu=0, pull_overhead=0, pull_bytes_per_second=1e15, create=0
+    ),
+    "engine": EngineOptions(
+        boot_seconds=0,
+        download_bytes_per_second=1e15,
+        load_bytes_per_second=1e15,
+        warm_seconds=0,
+        benchmark_seconds=0,
+    ),
+}
+"""A world in which nothing takes time."""
 
-        assert len(sent) <= allowed + messages, "\n".join(map(str, sent))
+
+async def test_at_most_13_requests_when_everything_is_ready_at_once():
+    """Where machine and engine are there as soon as they are asked for, a Workspace costs the
+    API server at most 13 requests of the workspace controller."""
+    async with world(**AT_ONCE, settings=replace(SETTINGS, cloud_speed=1000.0)) as here:
+        operator = here.operator()
+        await watched(here, inference())
+
+        sent = spoken(here.sent(agent="kaito"), "workspace-phi-4-mini")
+
+        assert len(sent) <= 13, "\n".join(map(str, sent))
         await operator.stop()

@@ -15,9 +15,7 @@ import yaml
 from kaito.api import crds
 from kaito.api.resources import NODECLAIMS, WORKSPACES, WORKSPACES_V1ALPHA1
 from kaito.apiserver.door import in_process
-from kaito.apiserver.server import ApiServer
 from kaito.app.operator import Surroundings, operator
-from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock
 from kaito.kube.errors import NotFound
@@ -26,12 +24,8 @@ from kaito.kube.resources import CRDS, NODES, PODS, SECRETS
 from kaito.kube.transport import Request
 from kaito.provisioner.azure.cloud import AzureCloud
 from kaito.settings import OperatorSettings
-from kaito.simulator.arm.endpoint import ArmEndpoint
-from kaito.simulator.arm.pools import ArmOptions
 from kaito.simulator.arm.sdk import AnyCredential, azure_transport
-from kaito.simulator.controllers.group import add_control_plane
-from kaito.simulator.engine import Engine
-from kaito.simulator.nodes.group import add_nodes
+from kaito.simulator.cluster import Cluster, ClusterOptions
 from kaito.testing.crashing import CrashingTransport, CrashPlan, crashing_handler
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -98,7 +92,7 @@ class Incarnation:
             transport=azure_transport(_Arm(world.arm, plan)),
         )
         self.manager = operator(
-            SETTINGS,
+            world.settings,
             Surroundings(
                 transport=CrashingTransport(in_process(world.server), plan),
                 clock=world.clock,
@@ -124,46 +118,29 @@ class Incarnation:
 
 
 class World:
-    """Everything that outlives an operator, and what a test asks of it."""
+    """What outlives an operator, and what a test asks of it."""
 
-    def __init__(self, tasks, *, arm=None):
+    def __init__(self, tasks, cluster, settings):
         self.tasks = tasks
-        self.clock = LoopClock()
+        self.cluster = cluster
+        self.settings = settings
+        self.clock = cluster.clock
+        self.server = cluster.server
+        self.arm = cluster.arm
         self.requests = []
-        self.server = ApiServer(clock=self.clock, random=Random(1))
         self.server.on_request = self.requests.append
-        self.arm = ArmEndpoint(clock=self.clock, random=Random(3), options=arm or ArmOptions())
-        self.engine = Engine(self.clock)
-        transport = in_process(self.server)
-        self.client = Client(transport, clock=self.clock, random=Random(2), user_agent="test")
-        self._managers = []
-
-    def _manager(self, name):
-        manager = Manager(
-            in_process(self.server),
-            clock=self.clock,
-            random=Random(4),
-            options=ManagerOptions(user_agent=name),
+        self.client = Client(
+            cluster.transport(), clock=self.clock, random=Random(2), user_agent="test"
         )
-        self._managers.append(manager)
-        return manager
 
-    async def start(self):
+    async def furnish(self):
+        """The CRDs, and the Secret that adapters are pushed with."""
         for text in crds.files().values():
             document = yaml.safe_load(text)
             if document["kind"] == "CustomResourceDefinition":
                 await self.client.create(CRDS, document)
-        add_control_plane(self._manager("kaito-control-plane"), ca_pem="PEM")
-        nodes = add_nodes(self._manager("kaito-nodes"), self.arm, self.engine)
-        self.server.kubelet = nodes.connector
-        self.server.proxy = nodes.connector
-        self._stop = asyncio.Event()
-        self._running = [self.tasks.create_task(m.run(self._stop)) for m in self._managers]
+        await self.client.create(SECRETS, push_secret())
         await self.clock.sleep(1)
-
-    async def stop(self):
-        self._stop.set()
-        await asyncio.wait(self._running)
 
     def operator(self, plan=None):
         return Incarnation(self, plan or CrashPlan())
@@ -242,10 +219,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(**options):
-    async with asyncio.TaskGroup() as tasks:
-        found = World(tasks, **options)
-        await found.start()
-        await found.client.create(SECRETS, push_secret())
+async def world(*, settings=SETTINGS, **options):
+    """A cluster without any node; `options` are those of `ClusterOptions`."""
+    chosen = ClusterOptions(system_node=False, **options)
+    cluster = Cluster(clock=LoopClock(), random=Random(1), options=chosen)
+    async with cluster, asyncio.TaskGroup() as tasks:
+        found = World(tasks, cluster, settings)
+        await found.furnish()
         yield found
-        await found.stop()
