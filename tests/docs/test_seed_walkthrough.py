@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,6 @@ PATIENCE = 60.0
 pytestmark = [
     pytest.mark.realtime,
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl"),
-    pytest.mark.skipif(
-        not all(find_spec(name) for name in ("kaito.cli.up", "kaito.apiserver.openapi")),
-        reason="kaito up, or its OpenAPI, is not there yet",
-    ),
 ]
 
 
