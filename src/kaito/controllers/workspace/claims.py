@@ -8,15 +8,19 @@ from kaito.controllers.workspace.machines import new_claim_names
 from kaito.controllers.workspace.observed import Observed
 from kaito.framework.consistent import ConsistentClient
 from kaito.framework.recorder import Recorder
-from kaito.kube.errors import AlreadyExists
+from kaito.kube.errors import AlreadyExists, Conflict
 from kaito.kube.objects import ObjectKey
 from kaito.manifests.identity import Identity
 from kaito.manifests.nodeclaim import node_claim
 from kaito.planning.decision import Plan
 
 
-class NameTaken(Exception):
+class NameTaken(Conflict):
     """A claim's name is borne by an object that is not ours, or not free yet; look again."""
+
+    def __init__(self, name: str) -> None:
+        message = f"NodeClaim {name} exists and is not this Workspace's"
+        super().__init__(message, code=409, reason="AlreadyExists")
 
 
 @final
@@ -56,4 +60,4 @@ class Claims:
         live = await self._client.get_live(NODECLAIMS, ObjectKey("", name))
         ours = live is not None and live.meta.annotations.get(Annotation.WORKSPACE_UID) == uid
         if not ours or live is None or live.meta.deleting:
-            raise NameTaken(f"NodeClaim {name} exists and is not this Workspace's; trying again")
+            raise NameTaken(name)

@@ -140,13 +140,15 @@ class WorkspaceReconciler:
         observed = self._observer.observe(key)
         if observed is None:
             self._reporter.forget(key)
-            return await self._orphans.end(key, self._observer.claims_of(key))
+        left = await self._orphans.end(key, self._observer.claims_of_others(key))
+        if observed is None:
+            return left
         if observed.record.meta.deleting:
             return await self._deletion.advance(observed)
         await self._own(observed)
         observed = self._observer.observe(key) or observed
         progress, again = await self._advance(observed)
-        return _sooner(again, await self._reporter.report(observed, progress))
+        return _sooner(left, again, await self._reporter.report(observed, progress))
 
     async def _own(self, observed: Observed) -> None:
         """The finalizer goes on before anything is created that its absence would leak."""
@@ -228,6 +230,6 @@ def _named(refusal: Refusal) -> str:
     return f"{refusal.field}: {refusal.message}"
 
 
-def _sooner(one: Result, other: Result) -> Result:
-    waits = [result.after for result in (one, other) if isinstance(result, Again)]
+def _sooner(*results: Result) -> Result:
+    waits = [result.after for result in results if isinstance(result, Again)]
     return Again(min(waits)) if waits else Done()

@@ -91,7 +91,7 @@ class CachedObserver:
             return None
         workspace = parse(record)
         uid = record.meta.uid
-        claims = [c for c in self.claims_of(key) if owned_by_uid(c, uid)]
+        claims = [c for c in self._named(key) if owned_by_uid(c, uid)]
         return Observed(
             record=record,
             workspace=workspace,
@@ -105,8 +105,13 @@ class CachedObserver:
             revisions=tuple(sorted(self._owned_revisions(key, uid), key=_number)),
         )
 
-    def claims_of(self, key: ObjectKey) -> list[Record]:
-        """Claims that name this Workspace, whatever UID they were made for."""
+    def claims_of_others(self, key: ObjectKey) -> list[Record]:
+        """Claims that name this Workspace but were made for another UID: an earlier one's."""
+        workspace = self._workspaces.get(key)
+        uid = "" if workspace is None else workspace.meta.uid
+        return [claim for claim in self._named(key) if not owned_by_uid(claim, uid)]
+
+    def _named(self, key: ObjectKey) -> list[Record]:
         return self._claims.by_index(BY_WORKSPACE, str(key))
 
     def users_of_config(self, key: ObjectKey) -> list[ObjectKey]:
