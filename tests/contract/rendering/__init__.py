@@ -1,0 +1,1 @@
+"""What is rendered is what an API server stores."""

@@ -1,0 +1,127 @@
+"""Rendered objects are canonical: applied once they are stored as they are, twice changes nothing.
+
+A converged object costs no request only if this holds, on the embedded server and on a real one.
+"""
+
+from random import Random
+
+import pytest
+
+from kaito.api import crds
+from kaito.api.resources import NODECLAIMS
+from kaito.api.validation import with_defaults
+from kaito.api.workspace import parse
+from kaito.apiserver.door import in_process
+from kaito.apiserver.server import ApiServer
+from kaito.kube.client import Client
+from kaito.kube.clock import LoopClock, SystemClock
+from kaito.kube.containment import ListKeys, differences
+from kaito.kube.objects import ObjectKey, record_of
+from kaito.kube.resources import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    CRDS,
+    JOBS,
+    NAMESPACES,
+    SERVICES,
+    STATEFULSETS,
+)
+from kaito.manifests.identity import Identity
+from kaito.manifests.render import render, render_all
+from kaito.manifests.revision import controller_revision, inputs
+from tests.contract.apiserver.real import connect, plane
+from tests.controlplane import programs
+from tests.manifests.rendering import OPTIONS, UID, planned
+from tests.manifests.test_golden import CASES
+
+MANAGER = "kaito-workspace"
+KINDS = {
+    resource.kind: resource
+    for resource in (*(CONFIGMAPS, CONTROLLERREVISIONS, JOBS, NODECLAIMS, SERVICES, STATEFULSETS),)
+}
+CLAIM_SCHEMA = next(
+    document
+    for document in crds.documents(karpenter=True)
+    if "nodeclaims" in str(document["metadata"])
+)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+LIST_KEYS = {NODECLAIMS.kind: ListKeys.of_schema(CLAIM_SCHEMA)}
+
+
+def objects(name):
+    """Every object of one Workspace, the record of its revision included."""
+    obj = CASES[name]()
+    obj["metadata"]["namespace"] = name
+    plan = planned(obj)
+    identity = Identity(namespace=name, name=obj["metadata"]["name"], uid=UID)
+    workspace = parse(record_of(with_defaults(obj)))
+    revision = controller_revision(
+        identity, inputs(workspace, None), render(plan, identity, OPTIONS), 1
+    )
+    return [revision, *render_all(plan, identity, OPTIONS)]
+
+
+async def kinds_known(client):
+    """Our custom resources are served."""
+    for document in crds.documents(karpenter=True):
+        await client.apply(CRDS, document, field_manager="test", force=True)
+        key = ObjectKey("", document["metadata"]["name"])
+        async with client.watch(
+            CRDS,
+            field_selector=f"metadata.name={key.name}",
+            resource_version="0",
+            timeout_seconds=20,
+            idle_timeout=20,
+        ) as events:
+            async for event in events:
+                conditions = event.record.get("status", "conditions") or ()
+                if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                    break
+
+
+async def holds(client, name):
+    """The requirement, for every object of one case."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    await client.create(NAMESPACES, namespace)
+    for intent in objects(name):
+        resource = KINDS[intent["kind"]]
+        what = f"{intent['kind']} {intent['metadata']['name']}"
+        first = await client.apply(resource, intent, field_manager=MANAGER, force=False)
+        assert differences(first, intent, LIST_KEYS.get(intent["kind"])) == [], what
+        second = await client.apply(resource, intent, field_manager=MANAGER, force=True)
+        assert second.meta.resource_version == first.meta.resource_version, what
+        if resource is NODECLAIMS:
+            await client.delete(resource, first.key)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_on_the_embedded_server(name):
+    """The first answer contains what was rendered, the second keeps its resourceVersion."""
+    clock = LoopClock()
+    server = ApiServer(clock=clock, random=Random(1))
+    client = Client(in_process(server), clock=clock, random=Random(2))
+    await kinds_known(client)
+
+    await holds(client, name)
+
+
+@pytest.fixture(scope="module")
+def real():
+    folder = programs.find()
+    if folder is None:
+        pytest.skip("no real control plane: run `make controlplane` first")
+    with plane(folder) as running:
+        yield running
+
+
+@pytest.mark.controlplane
+@pytest.mark.realtime
+@pytest.mark.parametrize("name", CASES)
+async def test_on_a_real_server(name, real):
+    """The same on a real API server, where no controller meddles."""
+    transport = await connect(real)
+    try:
+        client = Client(transport, clock=SystemClock(), random=Random(2))
+        await kinds_known(client)
+        await holds(client, name)
+    finally:
+        await transport.close()
