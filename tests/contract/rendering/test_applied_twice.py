@@ -29,7 +29,7 @@ from kaito.kube.resources import (
 from kaito.manifests.identity import Identity
 from kaito.manifests.render import render, render_all
 from kaito.manifests.revision import controller_revision, inputs
-from tests.contract.apiserver.real import connect, plane
+from tests.contract.apiserver.real import plane, users
 from tests.controlplane import programs
 from tests.manifests.rendering import OPTIONS, UID, planned
 from tests.manifests.test_golden import CASES
@@ -118,10 +118,7 @@ def real():
 @pytest.mark.parametrize("name", CASES)
 async def test_on_a_real_server(name, real):
     """The same on a real API server, where no controller meddles."""
-    transport = await connect(real)
-    try:
-        client = Client(transport, clock=SystemClock(), random=Random(2))
+    async with users(real) as transports:
+        client = Client(transports["admin"], clock=SystemClock(), random=Random(2))
         await kinds_known(client)
         await holds(client, name)
-    finally:
-        await transport.close()
