@@ -8,7 +8,6 @@ What the operator needs (definitions, roles, policy, its account) is installed b
 as on any cluster; the operator itself comes in through the doors, with a token of its account.
 """
 
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from random import Random
 from typing import Final, final
 
 from kaito.api import crds
-from kaito.apiserver.certificates import Authority, KeyPair
+from kaito.apiserver.certificates import KeyPair
 from kaito.apiserver.core import ADMIN
 from kaito.apiserver.door import in_process
 from kaito.apiserver.https import HttpsDoor
+from kaito.app.front import Front, FrontOptions
 from kaito.controllers import rbac
 from kaito.kube.client import Client
-from kaito.kube.clock import Clock, ScaledClock, SystemClock
+from kaito.kube.clock import Clock, ScaledClock
 from kaito.kube.credentials import Credentials, static
 from kaito.kube.objects import Json, ObjectKey, Resource
 from kaito.kube.resources import BUILTIN, SERVICEACCOUNTS
@@ -58,21 +58,10 @@ _KINDS: Final = {(kind.api_version, kind.kind): kind for kind in (*BUILTIN, *_PO
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedOptions:
-    """What can be chosen."""
-
-    port: int = 0
-    """Of the API server, on 127.0.0.1; 0: a free one."""
-    world_speed: float = 60.0
-    """How fast cloud, nodes and engine live."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Embedded:
     """A running cluster."""
 
-    options: EmbeddedOptions
+    options: FrontOptions
     clock: Clock
     world: Clock
     random: Random
@@ -127,39 +116,32 @@ class Embedded:
 
 
 @asynccontextmanager
-async def embedded(options: EmbeddedOptions, random: Random) -> AsyncIterator[Embedded]:
-    """Start the cluster; everything is gone when the block ends.
-
-    Raises OSError where the port is taken.
-    """
-    clock = SystemClock()
-    world = ScaledClock(clock, options.world_speed)
-    authority = Authority(clock)
+async def embedded(front: Front) -> AsyncIterator[Embedded]:
+    """Bring everything to life behind an API server that answers already."""
+    clock, random = front.clock, front.random
+    world = ScaledClock(clock, front.options.world_speed)
     cluster = Cluster(
         clock=clock,
         world=world,
         random=random,
-        options=ClusterOptions(ca_pem=authority.pem.decode()),
+        options=ClusterOptions(ca_pem=front.authority.pem.decode()),
+        server=front.server,
     )
-    async with contextlib.AsyncExitStack() as stack:
-        door = HttpsDoor(cluster.server, port=options.port, authority=authority)
-        await stack.enter_async_context(door)
-        await stack.enter_async_context(cluster)
-        arm = await stack.enter_async_context(HttpsArm(cluster.arm, clock=clock))
+    async with cluster, HttpsArm(cluster.arm, clock=clock) as arm:
         admin = Client(in_process(cluster.server, ADMIN), clock=clock, random=random)
         account = await install(admin)
         token, _ = cluster.server.tokens.issue(
             account, await _uid(admin, account), int(_TOKEN_LIFE.total_seconds()), []
         )
         yield Embedded(
-            options=options,
+            options=front.options,
             clock=clock,
             world=world,
             random=random,
             cluster=cluster,
-            door=door,
+            door=front.door,
             arm_door=arm,
-            admin=authority.client("kubernetes-admin", ("system:masters",)),
+            admin=front.authority.client("kubernetes-admin", ("system:masters",)),
             token=token,
         )
 

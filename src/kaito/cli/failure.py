@@ -21,3 +21,14 @@ class Failure(Exception):
     def __init__(self, message: str, code: int = REFUSED) -> None:
         super().__init__(message)
         self.code = code
+
+
+def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure in a group, told as if it had been raised alone; else the group itself."""
+    failures = group.subgroup(Failure)
+    while isinstance(failures, BaseExceptionGroup):
+        inner = failures.exceptions[0]
+        if not isinstance(inner, BaseExceptionGroup):
+            return inner
+        failures = inner
+    return group

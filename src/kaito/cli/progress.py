@@ -57,6 +57,11 @@ class Display:
         """A line as it is, brackets and all."""
         self._console.print(Text(text, style=style), soft_wrap=True)
 
+    def keep(self, trouble: str) -> None:
+        """What a table shows only while it lasts, for those who look later; lines have it."""
+        if self.mode != "lines":
+            self.say(trouble, style="yellow")
+
     def title(self, number: str, text: str) -> None:
         self._console.print()
         self._console.print(Text.assemble((number, "bold cyan"), f"  {text}"))
@@ -121,7 +126,7 @@ class Display:
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
         table.add_column(" ", width=1)
         table.add_column(Text(journey.key.name, style="bold"), no_wrap=True)
-        table.add_column("", overflow="ellipsis", no_wrap=True, max_width=44)
+        table.add_column("", overflow="ellipsis", no_wrap=True, min_width=40, max_width=44)
         table.add_column("simulated", justify="right", no_wrap=True)
         table.add_column("real", justify="right", no_wrap=True)
         current = next((s for s in journey.stages if s not in journey.reached), None)

@@ -1,14 +1,30 @@
 """`kaito up`."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, final
 
 import click
 
 from kaito.cli.durations import Duration
-from kaito.cli.failure import INTERRUPTED, OK, USAGE, Failure
-from kaito.cli.inputs import documents
+from kaito.cli.failure import INTERRUPTED, OK, USAGE, Failure, unwrapped
+from kaito.cli.inputs import Document, documents
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The command line."""
+
+    documents: tuple[Document, ...]
+    namespace: str
+    until_ready: bool
+    timeout: float
+    port: int
+    kubeconfig: Path | None
+    world_speed: float
 
 
 @click.command("up")
@@ -59,8 +75,7 @@ def command(
     if until_ready and not any(document.kind == "Workspace" for document in found):
         raise Failure("--until-ready: there is no Workspace in -f", USAGE)
 
-    from kaito.cli.upping import Asked, Up, unwrapped
-
+    _logging(log_format, log_level)
     asked = Asked(
         documents=tuple(found),
         namespace=namespace,
@@ -70,15 +85,43 @@ def command(
         kubeconfig=kubeconfig,
         world_speed=world_speed,
     )
-    _logging(log_format, log_level)
-    up = Up(asked)
+    reached: list[bool] = []
     try:
-        code = asyncio.run(up.main())
+        code = asyncio.run(_main(asked, reached))
     except asyncio.CancelledError:
-        code = OK if up.reached else INTERRUPTED
+        code = OK if reached else INTERRUPTED
     except BaseExceptionGroup as group:
         raise unwrapped(group) from None
     raise click.exceptions.Exit(code)
+
+
+async def _main(asked: Asked, reached: list[bool]) -> int:
+    """The front first, then what is heavy, then the work."""
+    from random import SystemRandom
+
+    from kaito.app.front import FrontOptions, load, opened
+    from kaito.cli import kubeconfig
+    from kaito.cli.interrupts import interruptible
+
+    if asked.kubeconfig is not None:
+        kubeconfig.check(asked.kubeconfig)
+    with interruptible():
+        options = FrontOptions(port=asked.port, world_speed=asked.world_speed)
+        async with AsyncExitStack() as stack:
+            try:
+                front = await stack.enter_async_context(opened(options, SystemRandom()))
+            except OSError as error:
+                raise _cannot_listen(asked.port, error) from error
+            await load("kaito.cli.upping")
+            from kaito.cli.upping import Up
+
+            return await Up(asked, reached).main(front)
+
+
+def _cannot_listen(port: int, error: OSError) -> Failure:
+    if port and "in use" in str(error).lower():
+        return Failure(f"port {port} is in use; choose another one, or --port 0 for a free one")
+    return Failure(f"cannot listen on 127.0.0.1 port {port}: {error.strerror or error}")
 
 
 def _logging(form: Literal["json", "console"], level: str) -> None:

@@ -5,45 +5,29 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from random import SystemRandom
 from typing import Final, final
 
 import click
 
 from kaito.api.names import ConditionType
 from kaito.api.resources import GROUP
-from kaito.app.embedded import Embedded, EmbeddedOptions, embedded
+from kaito.app.embedded import Embedded, embedded
+from kaito.app.front import Front
 from kaito.app.operator import serve
 from kaito.cli import kubeconfig
 from kaito.cli.applying import Applier, in_order
 from kaito.cli.durations import Stopwatch
-from kaito.cli.failure import OK, REFUSED, TIMEOUT, Failure
+from kaito.cli.failure import OK, REFUSED, TIMEOUT
 from kaito.cli.following import Follower
-from kaito.cli.inputs import Document
-from kaito.cli.interrupts import interruptible
 from kaito.cli.journey import Journey, Sight, Stage, is_ready, stalled
 from kaito.cli.progress import line
+from kaito.cli.up import Asked
 from kaito.framework.conditions import Condition
 from kaito.kube.objects import ObjectKey
 from kaito.simulator.loopback import LoopbackDoor
 
 SIMULATED: Final = "no GPU, no cloud and no model is used: everything behind the API is simulated"
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The command line."""
-
-    documents: tuple[Document, ...]
-    namespace: str
-    until_ready: bool
-    timeout: float
-    port: int
-    kubeconfig: Path | None
-    world_speed: float
 
 
 def access(cluster: Embedded) -> kubeconfig.Access:
@@ -56,42 +40,24 @@ def access(cluster: Embedded) -> kubeconfig.Access:
     )
 
 
-def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The failure in a group, told as if it had been raised alone; else the group itself."""
-    failures = group.subgroup(Failure)
-    while isinstance(failures, BaseExceptionGroup):
-        inner = failures.exceptions[0]
-        if not isinstance(inner, BaseExceptionGroup):
-            return inner
-        failures = inner
-    return group
-
-
 @final
 class Up:
-    """One run. `reached` tells whether what was asked for has been reached."""
+    """One run."""
 
-    def __init__(self, asked: Asked) -> None:
-        self.reached = False
+    def __init__(self, asked: Asked, reached: list[bool]) -> None:
+        """`reached` gets an entry when what was asked for has been reached."""
         self._asked = asked
+        self._reached = reached
         self._doors: dict[ObjectKey, LoopbackDoor] = {}
 
-    async def main(self) -> int:
+    async def main(self, front: Front) -> int:
         """Until it is over; the exit code. Cancelled by Ctrl-C."""
-        asked = self._asked
-        if asked.kubeconfig is not None:
-            kubeconfig.check(asked.kubeconfig)
-        with interruptible():
-            async with AsyncExitStack() as stack:
-                options = EmbeddedOptions(port=asked.port, world_speed=asked.world_speed)
-                try:
-                    cluster = await stack.enter_async_context(embedded(options, SystemRandom()))
-                except OSError as error:
-                    raise _cannot_listen(asked.port, error) from error
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kaito-")))
-                self._tell_access(cluster, folder, stack)
-                async with self._operating(cluster, folder), self._following(cluster) as follower:
-                    return await self._work(cluster, follower)
+        async with AsyncExitStack() as stack:
+            cluster = await stack.enter_async_context(embedded(front))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kaito-")))
+            self._tell_access(cluster, folder, stack)
+            async with self._operating(cluster, folder), self._following(cluster) as follower:
+                return await self._work(cluster, follower)
 
     def _tell_access(self, cluster: Embedded, folder: Path, stack: AsyncExitStack) -> None:
         path, text = (
@@ -166,7 +132,7 @@ class Up:
     async def _work(self, cluster: Embedded, follower: Follower) -> int:
         applied = await self._apply(cluster)
         if not self._asked.until_ready:
-            self.reached = True
+            self._reached.append(True)
             _say("# running; Ctrl-C stops it and leaves nothing behind")
             await asyncio.Event().wait()
         return await self._until_ready(follower, applied)
@@ -218,13 +184,6 @@ def _why_not(key: ObjectKey, sight: Sight | None) -> str:
 def _telling(sight: Sight) -> Iterator[Condition]:
     stuck, ready = stalled(sight), sight.condition(ConditionType.READY)
     yield from (found for found in (stuck, ready) if found is not None)
-
-
-def _cannot_listen(port: int, error: OSError) -> Failure:
-    reason = error.strerror or str(error)
-    if port and "in use" in str(error).lower():
-        return Failure(f"port {port} is in use; choose another one, or --port 0 for a free one")
-    return Failure(f"cannot listen on 127.0.0.1 port {port}: {reason}")
 
 
 def _say(text: str) -> None:

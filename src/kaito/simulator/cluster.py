@@ -63,13 +63,17 @@ class Cluster:
         random: Random,
         world: Clock | None = None,
         options: ClusterOptions | None = None,
+        server: ApiServer | None = None,
     ) -> None:
+        """`server`: one that exists already, instead of one made by `options.server`."""
         self.options = options or ClusterOptions()
         self.clock = clock
         self.world_clock = world or clock
         self._random = random
         self._stack = AsyncExitStack()
-        self.server = ApiServer(clock=clock, random=self._seeded(), options=self.options.server)
+        self.server = server or ApiServer(
+            clock=clock, random=self._seeded(), options=self.options.server
+        )
         self.arm = ArmEndpoint(
             clock=self.world_clock, random=self._seeded(), options=self.options.arm
         )

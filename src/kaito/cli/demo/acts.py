@@ -124,6 +124,7 @@ async def out_of_quota(theatre: Theatre) -> None:
             "the refusal of the cloud", lambda: journey.trouble.startswith("QuotaExceeded")
         )
         await display.pause()
+        display.keep(journey.trouble)
         arm.set_quota(SIZE, 96)
         display.say("(the quota is raised to 96 vCPUs; nobody touches the Workspace)")
         await theatre.until_ready(INFERENCE)
@@ -195,14 +196,17 @@ def _claims(theatre: Theatre, name: str) -> list[str]:
     return [record.meta.name for record in found.claims] if found is not None else []
 
 
+_WATCHED: Final = 300.0
+"""Seconds of the world's clock in which a converged operator writes nothing."""
+
+
 async def closing(theatre: Theatre) -> None:
     """The books, and after `kubectl delete` the empty house."""
     display, ledger, client = theatre.display, theatre.ledger, theatre.cluster.client()
-    await display.pause()
+    display.title("The books", f"after {_WATCHED / 60:g} simulated minutes more")
+    await theatre.cluster.world.sleep(_WATCHED)
     ledger.close()
-    display.title("The books", "")
-    claims, pools = ledger.claims_made, ledger.pools_made
-    late = len(ledger.late)
+    claims, pools, late = ledger.claims_made, ledger.pools_made, len(ledger.late)
     display.say(f"claims made {claims}, pools ever created {pools}, writes after Ready {late}")
     if claims != pools or ledger.late:
         raise Failure(f"claims and pools must be equal, writes after Ready none: {ledger.late}")

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kaito.cli.failure import INTERRUPTED, OK
+from kaito.cli.failure import INTERRUPTED, OK, unwrapped
 
 if TYPE_CHECKING:
-    from kaito.cli.demo.theatre import Setting
+    from rich.console import Console
 
-FIRST = "No GPU, no cloud and no model is used: cluster, Azure and engine are simulated on this "
+    from kaito.cli.progress import Mode
+
+FIRST = (
+    "No GPU, no cloud and no model is used: the cluster, Azure and the engine are simulated here."
+)
+HOW = (
+    "The simulated world's clock runs {speed:g} times as fast. Lines that begin with $ are what "
+    "you would type; this program makes the same requests itself."
+)
 LAST = "No GPU, no cloud and no model was used."
 
-SPEED = 200.0
+SPEED = 300.0
 """How fast the world lives: about forty minutes of it in twelve seconds."""
 
 NEXT_STEPS = """\
@@ -43,16 +51,10 @@ def command(act: int | None, world_speed: float) -> None:
                 1    something did not; the line says what, and where the operator's log is
                 130  Ctrl-C; nothing was left behind
     """
-    from random import SystemRandom
-
     from rich.console import Console
 
-    from kaito.cli.demo.theatre import Setting
-    from kaito.cli.upping import unwrapped
-
-    console = Console(highlight=False)
     try:
-        asyncio.run(play(Setting(console=console, speed=world_speed, random=SystemRandom()), act))
+        asyncio.run(play(Console(highlight=False), world_speed, act))
     except asyncio.CancelledError:
         raise click.exceptions.Exit(INTERRUPTED) from None
     except BaseExceptionGroup as group:
@@ -60,25 +62,31 @@ def command(act: int | None, world_speed: float) -> None:
     raise click.exceptions.Exit(OK)
 
 
-async def play(setting: "Setting", act: int | None) -> None:
+async def play(
+    console: "Console", speed: float, act: int | None, mode: "Mode | None" = None
+) -> None:
     """All acts, or one; then the books."""
-    from kaito.cli.demo.acts import ACTS, closing
-    from kaito.cli.demo.theatre import open_theatre
+    from random import SystemRandom
+
+    from kaito.app.front import FrontOptions, load, opened
     from kaito.cli.interrupts import interruptible
 
-    setting.console.print(FIRST + "machine.")
+    console.print(FIRST, soft_wrap=True)
     with interruptible():
-        async with open_theatre(setting) as theatre:
-            theatre.display.say(
-                f"Its clock runs {setting.speed:g} times as fast. Lines that begin with $ are what "
-                "you would type; this program makes the same requests."
-            )
-            for number in ACTS if act is None else (act,):
-                await ACTS[number](theatre)
-            await closing(theatre)
-            total = theatre.watch.now()
-        setting.console.print(f"Altogether {total}.")
-    setting.console.print()
-    setting.console.print(NEXT_STEPS)
-    setting.console.print()
-    setting.console.print(LAST)
+        async with opened(FrontOptions(world_speed=speed), SystemRandom()) as front:
+            await load("kaito.cli.demo.acts")
+            from kaito.cli.demo.acts import ACTS, closing
+            from kaito.cli.demo.theatre import open_theatre
+            from kaito.cli.progress import mode_of
+
+            console.print(HOW.format(speed=speed), soft_wrap=True)
+            async with open_theatre(front, console, mode or mode_of(console)) as theatre:
+                for number in ACTS if act is None else (act,):
+                    await ACTS[number](theatre)
+                await closing(theatre)
+                total = theatre.watch.now()
+    console.print(f"Altogether {total}.")
+    console.print()
+    console.print(NEXT_STEPS, soft_wrap=True)
+    console.print()
+    console.print(LAST, soft_wrap=True)

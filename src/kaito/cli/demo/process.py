@@ -54,6 +54,8 @@ class OperatorProcess:
             "ARM_SUBSCRIPTION_ID": azure.subscription,
             "ARM_RESOURCE_GROUP": azure.resource_group,
             "AZURE_CLUSTER_NAME": azure.cluster,
+            # What a killed process had no chance to remove goes with the folder.
+            "TMPDIR": str(self._folder),
         }
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Final, final
 
 import msgspec
@@ -15,7 +15,8 @@ from rich.console import Console
 
 from kaito.api.resources import WORKSPACES
 from kaito.apiserver.server import RequestInfo
-from kaito.app.embedded import Embedded, EmbeddedOptions, embedded
+from kaito.app.embedded import Embedded, embedded
+from kaito.app.front import Front
 from kaito.cli.applying import Applier
 from kaito.cli.demo.ledger import Ledger
 from kaito.cli.demo.process import OperatorProcess
@@ -24,7 +25,7 @@ from kaito.cli.failure import Failure
 from kaito.cli.following import Follower
 from kaito.cli.inputs import parse
 from kaito.cli.journey import Journey, Sight, is_ready, stalled
-from kaito.cli.progress import Display, Mode, mode_of
+from kaito.cli.progress import Display, Mode
 from kaito.framework.conditions import Condition
 from kaito.framework.logging import configure_logging
 from kaito.kube.objects import ObjectKey, Resource
@@ -127,27 +128,14 @@ def _cell(value: object) -> str:
     return "<none>" if value is None or value == "" else str(value)
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """How the demo is played."""
-
-    console: Console
-    speed: float
-    random: Random
-    mode: Mode | None = None
-    """None: live in a terminal, lines elsewhere."""
-
-
 @asynccontextmanager
-async def open_theatre(setting: Setting) -> AsyncIterator[Theatre]:
+async def open_theatre(front: Front, console: Console, mode: Mode) -> AsyncIterator[Theatre]:
     """Everything running. When it is left nothing is; only after a failure the log stays."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(_folder()))
+        folder = stack.enter_context(_folder())
         log = stack.enter_context((folder / "cluster.log").open("w", encoding="utf-8"))
         configure_logging("json", level=logging.WARNING, stream=log)
-        options = EmbeddedOptions(world_speed=setting.speed)
-        cluster = await stack.enter_async_context(embedded(options, setting.random))
+        cluster = await stack.enter_async_context(embedded(front))
         watch = Stopwatch(cluster.world, cluster.clock)
         operator = OperatorProcess(cluster, folder)
         await operator.start()
@@ -156,10 +144,9 @@ async def open_theatre(setting: Setting) -> AsyncIterator[Theatre]:
         heard: list[Callable[[RequestInfo], None]] = [ledger.note]
         cluster.cluster.server.on_request = lambda request: _tell(heard, request)
         follower = Follower(
-            cluster.client(), clock=cluster.clock, random=setting.random, now=watch.now
+            cluster.client(), clock=cluster.clock, random=cluster.random, now=watch.now
         )
-        mode = setting.mode or mode_of(setting.console)
-        display = Display(setting.console, clock=cluster.clock, now=watch.now, mode=mode)
+        display = Display(console, clock=cluster.clock, now=watch.now, mode=mode)
         follower.told = display.told
         await stack.enter_async_context(follower.running())
         yield Theatre(
@@ -178,17 +165,19 @@ def _tell(heard: list[Callable[[RequestInfo], None]], request: RequestInfo) -> N
         hear(request)
 
 
-class _folder:  # noqa: N801 - a context manager
-    """A private folder; gone at the end, unless the end is a failure that points to the log."""
-
-    def __enter__(self) -> str:
-        self._path = tempfile.mkdtemp(prefix="kaito-demo-")
-        return self._path
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        keep = kind is not None and issubclass(kind, (Failure, ExceptionGroup))
-        for file in Path(self._path).iterdir():
-            if not keep or file.suffix != ".log":
-                file.unlink()
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A private folder; gone at the end, but for the logs if the end is a failure."""
+    folder = Path(tempfile.mkdtemp(prefix="kaito-demo-"))
+    keep = False
+    try:
+        yield folder
+    except (Failure, ExceptionGroup):
+        keep = True
+        raise
+    finally:
         if not keep:
-            Path(self._path).rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in folder.glob("*"):
+            if file.suffix != ".log":
+                file.unlink(missing_ok=True)
