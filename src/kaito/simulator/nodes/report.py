@@ -87,32 +87,34 @@ class _Report:
             "restartCount": one.restarts,
             "started": one.phase is Phase.RUNNING and (one.started or one.kind == "init"),
             "state": self._state(one),
-            "lastState": {} if previous is None else {"terminated": self._run(one, previous)},
+            "lastState": {}
+            if previous is None
+            else {"terminated": self._run(one, previous, one.restarts - 1)},
         }
         if ran:
-            status["containerID"] = self._container_id(one, one.started_at)
+            status["containerID"] = self._container_id(one, one.restarts)
         return status
 
     def _state(self, one: Container) -> Json:
         if one.phase is Phase.RUNNING:
             return {"running": {"startedAt": self.stamp(one.started_at)}}
         if one.phase is Phase.ENDED and one.last is not None:
-            return {"terminated": self._run(one, one.last)}
+            return {"terminated": self._run(one, one.last, one.restarts)}
         reason, message = _waiting(self.play, one)
         return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
-    def _run(self, one: Container, run: Ended) -> Json:
+    def _run(self, one: Container, run: Ended, number: int) -> Json:
         return {
             "exitCode": run.code,
             "reason": run.why,
             **({"message": run.message} if run.message else {}),
             "startedAt": self.stamp(run.started),
             "finishedAt": self.stamp(run.finished),
-            "containerID": self._container_id(one, run.started),
+            "containerID": self._container_id(one, number),
         }
 
-    def _container_id(self, one: Container, started: float) -> str:
-        text = f"{self.play.pod['metadata']['uid']}/{one.name}/{started}"
+    def _container_id(self, one: Container, run: int) -> str:
+        text = f"{self.play.pod['metadata']['uid']}/{one.name}/{run}"
         return f"simulated://{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -1,0 +1,175 @@
+"""A namespace of some cluster, embedded or real, with simulated machines of its own.
+
+On the embedded cluster everything runs in virtual time. On a real control plane only the machines
+are simulated, on a clock two hundred times as fast; its own controllers do the rest.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import Random
+
+from kaito.kube.client import Client
+from kaito.kube.clock import Clock, ScaledClock, SystemClock
+from kaito.kube.credentials import load
+from kaito.kube.errors import NotFound
+from kaito.kube.https import HttpsTransport
+from kaito.kube.objects import Json, ObjectKey, Record, Resource
+from kaito.kube.resources import EVENTS, NAMESPACES
+from kaito.simulator.controllers.group import add_control_plane
+from kaito.simulator.engine import Engine
+from kaito.simulator.nodes.group import run_nodes
+from kaito.simulator.nodes.options import NodeOptions
+from tests.controlplane.controlplane import ControlPlane
+from tests.simulator.pods import shell
+from tests.simulator.world import FakeMachines, running, world
+
+SPEED = 200
+PATIENCE = 30.0
+"""Seconds of a real clock for anything to happen; a virtual one runs `SPEED` times as far."""
+FAST = replace(NodeOptions(), boot=1.0, ready=1.0, gpu=1.0, pull_bytes_per_second=1e12)
+
+_SUFFIX = re.compile(r"\b(w(?:-[b-z0-9]{6,10})?)-[a-z0-9]{5}\b")
+_HASH = re.compile(r"\bw-[b-z0-9]{6,10}\b")
+
+
+class Scene:
+    """What a contract test sees, whichever server it runs on."""
+
+    def __init__(
+        self,
+        client: Client,
+        machines: FakeMachines,
+        clock: Clock,
+        namespace: str,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.patience = patience
+        self.client = client
+        self.machines = machines
+        self.clock = clock
+        self.namespace = namespace
+
+    def key(self, name: str) -> ObjectKey:
+        return ObjectKey(self.namespace, name)
+
+    def machine(self, name: str, **labels: str) -> str:
+        """Switch a machine on that only this scene's pods are sent to."""
+        full = f"{self.namespace}-{name}"
+        self.machines.switch_on(full, scene=self.namespace, **labels)
+        return full
+
+    def template(self, script: str, *, gpus: int = 0, **spec: object) -> Json:
+        resources = {"limits": {"nvidia.com/gpu": str(gpus)}} if gpus else {}
+        return {
+            "metadata": {"labels": {"app": "w"}},
+            "spec": {
+                "containers": [shell(script, resources=resources)],
+                "nodeSelector": {"scene": self.namespace},
+                "tolerations": [{"key": "sku", "operator": "Exists"}],
+                **spec,
+            },
+        }
+
+    async def create(self, resource: Resource, spec: Json, name: str = "w") -> Record:
+        metadata = {"name": name, "namespace": self.namespace}
+        return await self.client.create(resource, {"metadata": metadata, "spec": spec})
+
+    async def until(
+        self, resource: Resource, name: str, condition: Callable[[Record], bool]
+    ) -> Record:
+        deadline = self.clock.monotonic() + self.patience
+        key = self.key(name) if resource.namespaced else ObjectKey("", name)
+        seen: Record | None = None
+        while self.clock.monotonic() < deadline:
+            try:
+                seen = await self.client.get(resource, key)
+            except NotFound:
+                seen = None
+            if seen is not None and condition(seen):
+                return seen
+            await self.clock.sleep(0.1)
+        raise AssertionError(f"{resource.kind} {name}: {seen and seen.json()}")
+
+    async def names(self, resource: Resource) -> list[str]:
+        found = await self.client.list(resource, namespace=self.namespace)
+        return [record.meta.name for record in found.items]
+
+    async def settled(self, resource: Resource, count: int) -> list[Record]:
+        """Wait until so many objects are there."""
+        deadline = self.clock.monotonic() + self.patience
+        while True:
+            found = (await self.client.list(resource, namespace=self.namespace)).items
+            if len(found) == count:
+                return found
+            assert self.clock.monotonic() < deadline, [record.meta.name for record in found]
+            await self.clock.sleep(0.1)
+
+    async def events(self, *wanted: str) -> set[tuple[str, str, str, str]]:
+        """(kind, type, reason, note) of what was reported, once all `wanted` reasons were."""
+        deadline = self.clock.monotonic() + self.patience
+        while True:
+            found = (await self.client.list(EVENTS, namespace=self.namespace)).items
+            said = {
+                (
+                    e.get("regarding", "kind"),
+                    e.get("type"),
+                    e.get("reason"),
+                    without_chance(e.get("note")),
+                )
+                for e in found
+            }
+            if set(wanted) <= {reason for _, _, reason, _ in said}:
+                return {one for one in said if one[2] in wanted}
+            assert self.clock.monotonic() < deadline, said
+            await self.clock.sleep(0.1)
+
+
+def without_chance(text: str) -> str:
+    """Names without what is drawn: `w-abcde` reads `w-*`, a template's hash `w-#`."""
+    return _HASH.sub("w-#", _SUFFIX.sub(lambda m: f"{m[1]}-*", text))
+
+
+@asynccontextmanager
+async def embedded() -> AsyncIterator[Scene]:
+    async with world(add_control_plane, options=FAST) as there:
+        await there.clock.sleep(1)
+        yield Scene(there.client, there.machines, there.clock, "default", patience=PATIENCE * SPEED)
+
+
+@asynccontextmanager
+async def real(plane: ControlPlane) -> AsyncIterator[Scene]:
+    clock = SystemClock()
+    fast = ScaledClock(clock, SPEED)
+    namespace = f"t{Random().randrange(10**8):08d}"
+    credentials = await load(str(plane.kubeconfig("admin")), None, {}, clock=clock)
+    doors = [HttpsTransport(credentials), HttpsTransport(credentials)]
+    client = Client(doors[0], clock=clock, random=Random(1), user_agent="contract")
+    machines = FakeMachines(fast)
+    try:
+        await client.create(NAMESPACES, {"metadata": {"name": namespace}})
+        engine = Engine(fast)
+
+        async def run(stop: asyncio.Event) -> None:
+            await run_nodes(
+                doors[1],
+                machines,
+                engine,
+                clock=clock,
+                random=Random(2),
+                stop=stop,
+                world=fast,
+                options=FAST,
+            )
+
+        async with running(run):
+            yield Scene(client, machines, clock, namespace)
+            for machine in machines.current():
+                machines.switch_off(machine.name)
+            await clock.sleep(0.5)
+        await client.delete(NAMESPACES, ObjectKey("", namespace))
+    finally:
+        for door in doors:
+            await door.close()

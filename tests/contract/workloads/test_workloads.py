@@ -1,0 +1,312 @@
+"""Workloads behave alike on the embedded cluster and on a real control plane."""
+
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from kaito.kube.objects import Record
+from kaito.kube.resources import (
+    DEPLOYMENTS,
+    ENDPOINTSLICES,
+    JOBS,
+    NODES,
+    PODS,
+    REPLICASETS,
+    SERVICES,
+    STATEFULSETS,
+)
+from tests.contract.workloads import scene as scenes
+from tests.contract.workloads.scene import Scene
+from tests.controlplane import programs
+from tests.controlplane.controlplane import ControlPlane
+
+BOTH = [
+    "embedded",
+    pytest.param("real", marks=[pytest.mark.realtime, pytest.mark.controlplane]),
+]
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[ControlPlane]:
+    folder = programs.find()
+    if folder is None or not programs.has_controllers(folder):
+        pytest.skip("no real control plane: run `make controlplane` first")
+    with TemporaryDirectory() as state, ControlPlane(folder, Path(state)) as up:
+        yield up
+
+
+@pytest.fixture(params=BOTH)
+def scene(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Scene]:
+    if request.param == "embedded":
+        return scenes.embedded()
+    return scenes.real(request.getfixturevalue("plane"))
+
+
+IDLE = "sleep 100000"
+
+
+def is_usable(node: Record) -> bool:
+    taints = [taint["key"] for taint in node.get("spec", "taints") or ()]
+    return "nvidia.com/gpu" in node.get("status", "allocatable") and taints == ["sku"]
+
+
+def _set(scene: Scene, replicas: int = 1, *, gpus: int = 0, **spec: object):
+    return {
+        "replicas": replicas,
+        "serviceName": "w",
+        "selector": {"matchLabels": {"app": "w"}},
+        "template": scene.template(IDLE, gpus=gpus),
+        **spec,
+    }
+
+
+def _status(**wanted: object):
+    return lambda record: all(record.get("status", name) == v for name, v in wanted.items())
+
+
+async def test_the_schedulers_words(scene):
+    """Nodes count for what refuses them; the GPU is missing until the device plugin reports it."""
+    async with scene as here:
+        await here.create(STATEFULSETS, _set(here, gpus=2))
+        pod = await here.until(PODS, "w-0", lambda p: bool(p.get("status", "conditions")))
+        (condition,) = pod.get("status", "conditions")
+        assert condition["type"] == "PodScheduled"
+        assert condition["reason"] == "Unschedulable"
+        assert condition["message"] == "no nodes available to schedule pods"
+
+        node = here.machine("one")
+        await here.until(NODES, node, is_usable)
+
+        helpless = "1 Preemption is not helpful for scheduling."
+        message = (
+            "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. no new claims to deallocate, "
+            f"preemption: 0/1 nodes are available: {helpless}"
+        )
+        await here.until(
+            PODS, "w-0", lambda p: p.get("status", "conditions")[0]["message"] == message
+        )
+
+
+async def test_a_statefulset_in_order(scene):
+    """One pod after the other; the status in full; events in the controller's words."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        await here.create(STATEFULSETS, _set(here, 2))
+
+        done = await here.until(STATEFULSETS, "w", _status(readyReplicas=2, availableReplicas=2))
+
+        revision = done.get("status", "updateRevision")
+        assert done.get("status") == {
+            "availableReplicas": 2,
+            "collisionCount": 0,
+            "currentReplicas": 2,
+            "currentRevision": revision,
+            "observedGeneration": 1,
+            "readyReplicas": 2,
+            "replicas": 2,
+            "updateRevision": revision,
+            "updatedReplicas": 2,
+        }
+        pod = (await here.client.get(PODS, here.key("w-1"))).json()
+        assert pod["metadata"]["labels"] == {
+            "app": "w",
+            "apps.kubernetes.io/pod-index": "1",
+            "controller-revision-hash": revision,
+            "statefulset.kubernetes.io/pod-name": "w-1",
+        }
+        assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("w-1", "w")
+        assert pod["metadata"]["generateName"] == "w-"
+        assert await here.events("SuccessfulCreate") == {
+            ("StatefulSet", "Normal", "SuccessfulCreate",
+             "Create Pod w-0 in StatefulSet w successful"),
+            ("StatefulSet", "Normal", "SuccessfulCreate",
+             "Create Pod w-1 in StatefulSet w successful"),
+        }  # fmt: skip
+
+
+async def test_a_rollout_starts_at_the_top(scene):
+    """After a change w-1 is replaced before w-0; both end with the new revision."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        await here.create(STATEFULSETS, _set(here, 2))
+        await here.until(STATEFULSETS, "w", _status(readyReplicas=2))
+        patch = {"spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}}
+        await here.client.merge_patch(STATEFULSETS, here.key("w"), patch)
+
+        done = await here.until(
+            STATEFULSETS,
+            "w",
+            lambda s: (
+                s.get("status", "currentRevision") == s.get("status", "updateRevision")
+                and s.get("status", "observedGeneration") == 2
+            ),
+        )
+
+        assert done.get("status", "updatedReplicas") == 2
+        order = await here.events("SuccessfulDelete")
+        assert {note for _, _, _, note in order} == {
+            "Delete Pod w-0 in StatefulSet w successful",
+            "Delete Pod w-1 in StatefulSet w successful",
+        }
+        old, new = [
+            (await here.client.get(PODS, here.key(name))).meta.creation_timestamp or ""
+            for name in ("w-1", "w-0")
+        ]
+        assert old <= new
+
+
+async def test_endpoints_of_a_service(scene):
+    """Ready pods are ready endpoints, with node, target and the port's number."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        ports = [{"name": "http", "port": 80, "targetPort": 5000}]
+        await here.create(SERVICES, {"selector": {"app": "w"}, "ports": ports})
+        await here.create(STATEFULSETS, _set(here, 1))
+        await here.until(STATEFULSETS, "w", _status(readyReplicas=1))
+        pod = await here.client.get(PODS, here.key("w-0"))
+
+        def is_there(one: Record) -> bool:
+            endpoints = one.get("endpoints") or [{}]
+            return bool((endpoints[0].get("conditions") or {}).get("ready"))
+
+        (name,) = await here.names(ENDPOINTSLICES)
+        one = await here.until(ENDPOINTSLICES, name, is_there)
+
+        assert one.get("endpoints") == [
+            {
+                "addresses": [pod.get("status", "podIP")],
+                "conditions": {"ready": True, "serving": True, "terminating": False},
+                "hostname": "w-0",
+                "nodeName": pod.get("spec", "nodeName"),
+                "targetRef": {
+                    "kind": "Pod",
+                    "name": "w-0",
+                    "namespace": here.namespace,
+                    "uid": pod.meta.uid,
+                },
+            }
+        ]
+        assert one.get("ports") == [{"name": "http", "port": 5000, "protocol": "TCP"}]
+        assert dict(one.meta.labels) == {
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            "kubernetes.io/service-name": "w",
+        }
+
+
+async def test_a_job_completes(scene):
+    """SuccessCriteriaMet, then Complete; the pod keeps no finalizer."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        template = here.template("sleep 200", restartPolicy="Never")
+        await here.create(JOBS, {"template": template})
+        await here.until(JOBS, "w", _status(active=1, ready=1))
+
+        done = await here.until(JOBS, "w", lambda j: bool(j.get("status", "completionTime")))
+
+        told = [(c["type"], c["reason"], c["message"]) for c in done.get("status", "conditions")]
+        why = ("CompletionsReached", "Reached expected number of succeeded pods")
+        assert told == [("SuccessCriteriaMet", *why), ("Complete", *why)]
+        status = done.get("status")
+        assert {
+            k: v for k, v in status.items() if not k.endswith("Time") and k != "conditions"
+        } == {
+            "ready": 0,
+            "succeeded": 1,
+            "terminating": 0,
+            "uncountedTerminatedPods": {},
+        }
+        (pod,) = await here.settled(PODS, 1)
+        assert pod.meta.finalizers == ()
+        assert await here.events("SuccessfulCreate", "Completed") == {
+            ("Job", "Normal", "SuccessfulCreate", "Created pod: w-*"),
+            ("Job", "Normal", "Completed", "Job completed"),
+        }
+
+
+async def test_a_job_fails(scene):
+    """With no retry left: FailureTarget, then Failed, with the same reason."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        template = here.template("exit 3", restartPolicy="Never")
+        await here.create(JOBS, {"backoffLimit": 0, "template": template})
+
+        done = await here.until(JOBS, "w", lambda j: len(j.get("status", "conditions") or ()) == 2)
+
+        told = [(c["type"], c["reason"], c["message"]) for c in done.get("status", "conditions")]
+        why = ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+        assert told == [("FailureTarget", *why), ("Failed", *why)]
+        assert done.get("status", "failed") == 1
+        assert await here.events("BackoffLimitExceeded") == {
+            ("Job", "Warning", "BackoffLimitExceeded", why[1])
+        }
+
+
+async def test_a_deployment_becomes_available(scene):
+    """A ReplicaSet per template, the two conditions, and nothing left after deletion."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        await here.create(
+            DEPLOYMENTS,
+            {
+                "replicas": 2,
+                "selector": {"matchLabels": {"app": "w"}},
+                "template": here.template(IDLE),
+            },
+        )
+
+        done = await here.until(DEPLOYMENTS, "w", _status(availableReplicas=2))
+        done = await here.until(
+            DEPLOYMENTS,
+            "w",
+            lambda d: (
+                {c["reason"] for c in d.get("status", "conditions")}
+                == {"MinimumReplicasAvailable", "NewReplicaSetAvailable"}
+            ),
+        )
+
+        status = done.get("status")
+        assert {name: value for name, value in status.items() if name != "conditions"} == {
+            "availableReplicas": 2,
+            "observedGeneration": 1,
+            "readyReplicas": 2,
+            "replicas": 2,
+            "terminatingReplicas": 0,
+            "updatedReplicas": 2,
+        }
+        (owned,) = await here.settled(REPLICASETS, 1)
+        assert dict(owned.meta.annotations) == {
+            "deployment.kubernetes.io/desired-replicas": "2",
+            "deployment.kubernetes.io/max-replicas": "3",
+            "deployment.kubernetes.io/revision": "1",
+        }
+        assert set(owned.meta.labels) == {"app", "pod-template-hash"}
+        assert await here.events("ScalingReplicaSet") == {
+            ("Deployment", "Normal", "ScalingReplicaSet",
+             "Scaled up replica set w-# from 0 to 2"),
+        }  # fmt: skip
+        await here.client.delete(DEPLOYMENTS, here.key("w"))
+        await here.settled(REPLICASETS, 0)
+        await here.settled(PODS, 0)
+
+
+async def test_orphans_are_adopted(scene):
+    """A StatefulSet that is made again over its orphaned pods takes them as they are."""
+    async with scene as here:
+        await here.until(NODES, here.machine("one"), is_usable)
+        await here.create(STATEFULSETS, _set(here, 1))
+        await here.until(STATEFULSETS, "w", _status(readyReplicas=1))
+        before = await here.client.get(PODS, here.key("w-0"))
+        await here.client.delete(STATEFULSETS, here.key("w"), propagation="Orphan")
+        await here.settled(STATEFULSETS, 0)
+        orphan = await here.until(PODS, "w-0", lambda p: p.meta.owners == ())
+        assert orphan.meta.uid == before.meta.uid
+
+        made = await here.create(STATEFULSETS, _set(here, 1))
+
+        after = await here.until(PODS, "w-0", lambda p: p.meta.owners != ())
+        assert after.meta.uid == before.meta.uid
+        assert after.meta.owners[0].uid == made.meta.uid
+        await here.until(STATEFULSETS, "w", _status(readyReplicas=1, updatedReplicas=1))
