@@ -57,10 +57,6 @@ controlplane: .venv/.dev ## Build etcd and Kubernetes from pinned Go modules, on
 test-e2e: controlplane ## The operator and simulated machines on that control plane, by kubectl
 	@$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
 
-.PHONY: test-e2e
-test-e2e: controlplane ## The operator on the real control plane: the seed's walk-through with kubectl (nodes simulated)
-	@$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
-
 .PHONY: golden
 golden: .venv/.dev ## Rewrite the recorded objects from what is rendered now; review the diff
 	@KAITO_WRITE_GOLDEN=1 $(BIN)/pytest -q -p no:randomly tests/manifests
