@@ -60,14 +60,15 @@ async def serving(
             await runner.setup()
             host, port = parse_address(address)
             await web.TCPSite(runner, host, port).start()
-            bound.update(dict.fromkeys(parts, _where(runner)))
+            bound.update(dict.fromkeys(parts, where(runner)))
         yield Bound(**bound)
     finally:
         for runner in reversed(runners):
             await runner.cleanup()
 
 
-def _where(runner: web.AppRunner) -> str:
+def where(runner: web.AppRunner) -> str:
+    """The first address it listens on, as `host:port`."""
     host, port = runner.addresses[0][:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
