@@ -1,6 +1,7 @@
 """The HTTPS door, over real sockets."""
 
 import asyncio
+import io
 import ssl
 from pathlib import Path
 from random import Random
@@ -67,3 +68,18 @@ async def test_the_door_closes_on_open_watches() -> None:
         with pytest.raises((aiohttp.ClientError, asyncio.IncompleteReadError)):
             await watch.content.readexactly(1)
         watch.close()
+
+
+async def test_a_body_has_a_largest_size() -> None:
+    """Three mebibytes pass the door, one byte more is 413."""
+    headers = {"authorization": "Bearer secret", "content-type": "application/json"}
+    async with _door() as door, aiohttp.ClientSession(headers=headers) as session:
+        url, tls = f"{door.url}{CONFIGMAPS}", _trusting(door)
+        largest = 3 * 1024 * 1024
+        async with session.post(url, data=io.BytesIO(b" " * largest), ssl=tls) as answer:
+            assert answer.status == 400
+        async with session.post(url, data=io.BytesIO(b" " * (largest + 1)), ssl=tls) as answer:
+            assert (answer.status, (await answer.json())["reason"]) == (
+                413,
+                "RequestEntityTooLarge",
+            )

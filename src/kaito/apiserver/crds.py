@@ -50,8 +50,9 @@ def prepare(draft: Draft) -> None:
             "storedVersions": storage,
         }
         return
-    stored = draft.obj.setdefault("status", {}).setdefault("storedVersions", [])
-    stored += [name for name in storage if name not in stored]
+    status = draft.obj["status"] = draft.obj.get("status") or {}
+    stored = status.get("storedVersions") or []
+    status["storedVersions"] = [*stored, *(name for name in storage if name not in stored)]
 
 
 def terminate(draft: Draft) -> None:
@@ -206,7 +207,7 @@ def kinds_of(crd: Json) -> list[Kind]:
     """Every served version of a definition, as a kind."""
     spec = crd["spec"]
     versions = spec["versions"]
-    storage = next(version["name"] for version in versions if version.get("storage"))
+    storage = next((version["name"] for version in versions if version.get("storage")), "")
     preferred = [version for version in versions if version.get("served")]
     return [_kind(spec, version, storage, preferred) for version in preferred]
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from kaito.apiserver.certificates import Authority, server_context
 from kaito.apiserver.core import ANONYMOUS, User, encode
 from kaito.apiserver.server import ApiServer
-from kaito.apiserver.status import unauthorized
+from kaito.apiserver.status import Refused, too_large, unauthorized
 from kaito.apiserver.tokens import AUTHENTICATED
 from kaito.kube.transport import Request, Response, Stream
 
@@ -120,13 +120,11 @@ class HttpsDoor:
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         user = self._identify(incoming)
         if user is None:
-            refused = unauthorized()
-            return web.Response(
-                status=refused.code,
-                body=encode(refused.status()),
-                headers={"content-type": "application/json"},
-            )
-        answer = await self._server.handle(await _request(incoming), user)
+            return _refusal(unauthorized())
+        body = await _body(incoming)
+        if body is None:
+            return _refusal(too_large(_LARGEST_BODY))
+        answer = await self._server.handle(_request(incoming, body), user)
         if isinstance(answer, Response):
             return _whole(answer)
         return await _streamed(incoming, answer)
@@ -154,13 +152,30 @@ def _user_of(certificate: Mapping[str, object]) -> User:
     return User(name, (*groups, AUTHENTICATED))
 
 
-async def _request(incoming: web.BaseRequest) -> Request:
+def _refusal(refused: Refused) -> web.Response:
+    headers = {"content-type": "application/json"}
+    return web.Response(status=refused.code, body=encode(refused.status()), headers=headers)
+
+
+async def _body(incoming: web.BaseRequest) -> bytes | None:
+    """The whole body; None when it is too large."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in incoming.content.iter_any():
+        size += len(part)
+        if size > _LARGEST_BODY:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _request(incoming: web.BaseRequest, body: bytes) -> Request:
     return Request(
         method=incoming.method,
         path=incoming.rel_url.raw_path,
         query=tuple(incoming.rel_url.query.items()),
         headers={name.lower(): value for name, value in incoming.headers.items()},
-        body=await incoming.read() if incoming.can_read_body else b"",
+        body=body,
     )
 
 

@@ -89,7 +89,8 @@ class Unreadable(ValueError):
 def read(entries: list[Json] | None) -> Owners:
     """Decode `managedFields`. Raises Unreadable."""
     owners: Owners = {}
-    for entry in entries or ():
+    for given in entries or ():
+        entry = given or {}
         operation, version = entry.get("operation"), entry.get("apiVersion")
         if operation not in (APPLY, UPDATE):
             raise Unreadable("operation must be `Apply` or `Update`")

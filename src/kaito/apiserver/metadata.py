@@ -163,7 +163,8 @@ _STANDARD_FINALIZERS: Final = frozenset({"kubernetes", "orphan", "foregroundDele
 
 def _finalizers(kind: Kind, metadata: Json) -> Iterator[Cause]:
     """Well-formed; those of built-in kinds name their owner's domain too."""
-    for index, name in enumerate(metadata.get("finalizers") or []):
+    for index, given in enumerate(metadata.get("finalizers") or []):
+        name = given or ""
         where = f"metadata.finalizers[{index}]"
         for why in key_problems(name):
             yield invalid_value("metadata.finalizers", f'"{name}"', why)

@@ -102,7 +102,7 @@ def _manager(request: Request) -> str:
 def delete_options(call: Call) -> DeleteOptions:
     """From the body, or from the query where there is no body."""
     body = call.request.body
-    given = body_object(body, "DeleteOptions") if body.strip() else _query_options(call.request)
+    given = _decoded_options(call) if body.strip() else _query_options(call.request)
     preconditions = given.get("preconditions") or {}
     propagation = given.get("propagationPolicy") or ""
     if given.get("orphanDependents") is not None:
@@ -121,6 +121,30 @@ def delete_options(call: Call) -> DeleteOptions:
         uid=preconditions.get("uid") or "",
         version=preconditions.get("resourceVersion") or "",
     )
+
+
+def _decoded_options(call: Call) -> Json:
+    """The body, as strictly typed as the real server has it."""
+    wrapped = {"deleteOptions": body_object(call.request.body, "DeleteOptions")}
+    try:
+        _typed(call, wrapped, "policy", "Eviction")
+    except Refused as refused:
+        why = refused.message.partition(": ")[2]
+        raise bad_request(why.replace("Eviction.deleteOptions", "DeleteOptions")) from refused
+    found: Json = wrapped.get("deleteOptions") or {}
+    return found
+
+
+def typed_body(call: Call, group: str, kind: str) -> Json:
+    """The body as an object of a built-in kind that is not the path's. Raises 400."""
+    return _typed(call, body_object(call.request.body, kind), group, kind)
+
+
+def _typed(call: Call, obj: Json, group: str, kind: str) -> Json:
+    schema = call.core.schemas.lookup(group, "v1", kind)
+    if schema is not None:
+        call.core.schemas.decode(schema, obj)
+    return obj
 
 
 def _query_options(request: Request) -> Json:

@@ -157,8 +157,9 @@ def _config(call: Call) -> Json:
     resource = call.kind.resource
     given, version = config.get("kind", ""), config.get("apiVersion", "")
     if (given, version) != (resource.kind, resource.api_version):
-        shown = version if "/" in version else f"/{version}"
+        shown = version if "/" in str(version) else f"/{version}"
         raise bad_request(f"invalid object type: {shown}, Kind={given}")
+    metadata.meta(config)
     return config
 
 

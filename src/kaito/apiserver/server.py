@@ -26,7 +26,7 @@ from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.negotiation import accepted
 from kaito.apiserver.openapi import OpenApi
-from kaito.apiserver.options import DeleteOptions, body_object, delete_options, write_options
+from kaito.apiserver.options import DeleteOptions, delete_options, typed_body, write_options
 from kaito.apiserver.representing import JSON_HEADERS, respond
 from kaito.apiserver.routing import Target, target_of
 from kaito.apiserver.schemas import Schemas
@@ -189,7 +189,8 @@ class ApiServer:
                 return _with_body(call)
 
     def _review(self, call: Call) -> Response:
-        question = body_object(call.request.body, call.kind.resource.kind)
+        resource = call.kind.resource
+        question = typed_body(call, resource.group, resource.kind)
         writing.check_head(call, question)
         body = reviews.answer(call, question, self.rbac, self.tokens)
         return respond(call, body, 201, accepted(call.request))

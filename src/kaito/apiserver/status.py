@@ -179,6 +179,11 @@ def unauthorized() -> Refused:
     return Refused(401, "Unauthorized", "Unauthorized")
 
 
+def too_large(limit: int) -> Refused:
+    message = f"Request entity too large: limit is {limit}"
+    return Refused(413, "RequestEntityTooLarge", message)
+
+
 def unsupported_media(accepted: Sequence[str]) -> Refused:
     message = (
         "the body of the request was in an unknown format - accepted media types include: "

@@ -6,7 +6,7 @@ from typing import Any, Final
 from kaito.apiserver import deleting, patching, writing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import ScalePaths
-from kaito.apiserver.options import DeleteOptions, body_object, write_options
+from kaito.apiserver.options import DeleteOptions, typed_body, write_options
 from kaito.apiserver.status import (
     Refused,
     bad_request,
@@ -40,7 +40,10 @@ def dig(obj: Any, path: str) -> Any:
 def _put(obj: Json, path: str, value: Any) -> None:
     *steps, last = path.strip(".").split(".")
     for step in steps:
-        obj = obj.setdefault(step, {})
+        below = obj.setdefault(step, {})
+        if not isinstance(below, dict):
+            raise Refused(500, "InternalError", f"value of {step} is not a map")
+        obj = below
     obj[last] = value
 
 
@@ -86,7 +89,7 @@ def _scaled(call: Call, paths: ScalePaths, live: Json) -> Json:
     if call.target.verb == "patch":
         asked = patching.patched(call, current)
     else:
-        asked = body_object(call.request.body, "Scale")
+        asked = typed_body(call, "autoscaling", "Scale")
     replicas = dig(asked, "spec.replicas") or 0
     if not call.kind.custom and (not isinstance(replicas, int) or replicas < 0):
         why = "must be greater than or equal to 0"
@@ -101,7 +104,7 @@ def _scaled(call: Call, paths: ScalePaths, live: Json) -> Json:
 
 def bind(call: Call) -> Json:
     """POST of `binding`: the scheduler's decision, taken once."""
-    binding = body_object(call.request.body, "Binding")
+    binding = typed_body(call, "", "Binding")
     if dig(binding, "metadata.name") != call.target.name:
         raise bad_request("name in URL does not match name in Binding object")
     node = dig(binding, "target.name") or ""
@@ -142,7 +145,7 @@ def _bound(call: Call, pod: Json, node: str, annotations: Json) -> Json:
 
 def evict(call: Call) -> Json:
     """POST of `eviction`: a delete that disruption budgets may refuse."""
-    eviction = body_object(call.request.body, "Eviction")
+    eviction = typed_body(call, "policy", "Eviction")
     stored = writing.current(call, call.key)
     pod = loaded(call.kind, stored.json())
     if not _is_over(pod):
@@ -209,7 +212,7 @@ def _over_budget(name: str, status: Json) -> Refused:
 def token(call: Call, tokens: Tokens) -> Json:
     """POST of `serviceaccounts/token`: a `TokenRequest` with its answer."""
     account = writing.current(call, call.key)
-    request = body_object(call.request.body, "TokenRequest")
+    request = typed_body(call, "authentication.k8s.io", "TokenRequest")
     spec = request.get("spec") or {}
     seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
     if seconds < MIN_SECONDS:

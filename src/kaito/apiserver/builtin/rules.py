@@ -12,7 +12,7 @@ from kaito.apiserver.builtin import podrules
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields
 from kaito.kube.schema.fields import FieldError
-from kaito.kube.selectors import LabelSelector
+from kaito.kube.selectors import InvalidSelector, LabelSelector
 
 Findings = Iterator[FieldError]
 Rule = Callable[[Json, Json | None], Findings]
@@ -59,7 +59,12 @@ def _selects_its_pods(kind: str) -> Rule:
             yield fields.invalid("spec.selector", {}, f"empty selector is invalid for {kind}")
             return
         labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
-        if selector is None or not LabelSelector.of(selector).matches(labels or {}):
+        try:
+            fits = selector is not None and LabelSelector.of(selector).matches(labels or {})
+        except InvalidSelector:
+            yield fields.invalid("spec.selector", selector, "invalid label selector")
+            return
+        if not fits:
             path = "spec.template.metadata.labels"
             yield fields.invalid(path, labels, "`selector` does not match template `labels`")
 
