@@ -1,6 +1,6 @@
 """Label and field selectors of a request, as one question about a stored object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -8,7 +8,6 @@ from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import Kind
 from kaito.apiserver.status import bad_request
 from kaito.apiserver.storage import Stored
-from kaito.kube.objects import Json
 from kaito.kube.selectors import FieldSelector, InvalidSelector, LabelSelector
 
 _METADATA: Final = ("metadata.name", "metadata.namespace")
@@ -39,16 +38,26 @@ class Selection:
         return self.fields is None or self.fields.matches(self._reader(stored))
 
     def _reader(self, stored: Stored) -> Callable[[str], str]:
-        whole: Json = loaded(self.kind, stored.json()) if self.deep else {}
+        values = self._values(stored) if self.deep else {}
 
         def read(field: str) -> str:
             if field == "metadata.name":
                 return stored.key.name
             if field == "metadata.namespace":
                 return stored.key.namespace
-            return self.kind.strategy.fields[field](whole)
+            return values[field]
 
         return read
+
+    def _values(self, stored: Stored) -> Mapping[str, str]:
+        """Every field that the kind selects by. Decoded once per stored version."""
+        strategy = self.kind.strategy
+        if not stored.memo or stored.memo[0] is not strategy:
+            whole = loaded(self.kind, stored.json())
+            values = {field: read(whole) for field, read in strategy.fields.items()}
+            stored.memo[:] = (strategy, values)
+        found: Mapping[str, str] = stored.memo[1]
+        return found
 
 
 def selection(call: Call) -> Selection:

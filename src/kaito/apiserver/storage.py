@@ -38,6 +38,8 @@ class Stored:
     deleting: bool
     """Marked for deletion."""
     tail: bytes
+    memo: list[Any] = field(default_factory=list, compare=False, repr=False)
+    """What selectors read of it: computed once, for every watcher."""
 
     def json(self) -> Json:
         """A fresh dict that the caller owns, without apiVersion and kind."""
@@ -109,7 +111,7 @@ class Bucket:
         """Show an object anew, at the same version: its schema changed, not the object."""
         tail = _encode(obj)
         if tail != stored.tail:
-            self.objects[path_of(stored.key)] = replace(stored, tail=tail)
+            self.objects[path_of(stored.key)] = replace(stored, tail=tail, memo=[])
 
     def drop(self, key: ObjectKey) -> None:
         path = path_of(key)

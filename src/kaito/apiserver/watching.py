@@ -279,7 +279,7 @@ def _at_version(stored: Stored, version: int) -> Stored:
     """The same content, shown with the version of the change that made it leave."""
     obj = stored.json()
     obj["metadata"]["resourceVersion"] = str(version)
-    return replace(stored, version=version, tail=encode(obj))
+    return replace(stored, version=version, tail=encode(obj), memo=[])
 
 
 def _too_old(asked: int, bucket: Bucket) -> Refused:
