@@ -61,6 +61,10 @@ test-e2e: controlplane ## The operator and simulated machines on that control pl
 golden: .venv/.dev ## Rewrite the recorded objects from what is rendered now; review the diff
 	@KAITO_WRITE_GOLDEN=1 $(BIN)/pytest -q -p no:randomly tests/manifests
 
+.PHONY: recording
+recording: .venv/.runtime ## Play the demo and write docs/demo-transcript.md and docs/images/demo.svg anew
+	@$(BIN)/python -m kaito.cli.demo.recording docs
+
 .PHONY: lock
 lock: ## Resolve the dependencies again and pin them (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group build pyproject.toml -o requirements.lock

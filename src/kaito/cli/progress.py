@@ -45,6 +45,8 @@ class Display:
         self, console: Console, *, clock: Clock, now: Callable[[], Elapsed], mode: Mode
     ) -> None:
         self.mode: Final = mode
+        self._soft = mode != "picture"
+        """Long lines are the terminal's to wrap; a picture has none."""
         self._console = console
         self._clock = clock
         self._now = now
@@ -55,7 +57,7 @@ class Display:
 
     def say(self, text: str = "", *, style: str = "") -> None:
         """A line as it is, brackets and all."""
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._console.print(Text(text, style=style), soft_wrap=self._soft)
 
     def keep(self, trouble: str) -> None:
         """What a table shows only while it lasts, for those who look later; lines have it."""
@@ -73,10 +75,10 @@ class Display:
 
     def command(self, text: str) -> None:
         """What one would type."""
-        self._console.print(Text.assemble(("$ ", "dim"), (text, "bold")), soft_wrap=True)
+        self._console.print(Text.assemble(("$ ", "dim"), (text, "bold")), soft_wrap=self._soft)
 
     def warn(self, text: str) -> None:
-        self._console.print(Text.assemble(("Warning: ", "bold yellow"), text), soft_wrap=True)
+        self._console.print(Text.assemble(("Warning: ", "bold yellow"), text), soft_wrap=self._soft)
 
     @asynccontextmanager
     async def showing(self, journey: Journey) -> AsyncIterator[None]:

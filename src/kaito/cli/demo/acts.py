@@ -19,7 +19,7 @@ from kaito.simulator.loopback import LoopbackDoor
 
 SEED: Final = "workspace-tuning-phi-3"
 INFERENCE: Final = "workspace-phi-4-mini"
-THIRD: Final = "workspace-crash"
+THIRD: Final = files.THIRD
 SIZE: Final = "Standard_NC24ads_A100_v4"
 QUESTION: Final = "YOUR QUESTION HERE"
 
@@ -159,7 +159,7 @@ async def crash(theatre: Theatre) -> None:
     """The operator dies at the worst moment: the claim is written, the pool not yet asked for."""
     display, operator = theatre.display, theatre.operator
     display.title("Act 3", "Crash: the operator is killed between claim and pool")
-    display.command(f"kubectl apply -f {THIRD}.yaml")
+    display.command(f"sed s/{INFERENCE}/{THIRD}/ {files.INFERENCE} | kubectl apply -f -")
     journey = theatre.begin(THIRD)
     killed: list[str] = []
 
@@ -171,7 +171,7 @@ async def crash(theatre: Theatre) -> None:
 
     theatre.heard.append(kill)
     pid = operator.pid
-    await theatre.apply(f"{THIRD}.yaml", files.THIRD)
+    await theatre.apply("-", files.third())
     async with display.showing(journey):
         await theatre.until("the third claim", lambda: bool(killed and _claims(theatre, THIRD)))
         theatre.heard.remove(kill)

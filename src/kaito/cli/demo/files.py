@@ -18,20 +18,7 @@ _FILLED: Final = (
     ("ACR_REGISTRY_SECRET_HERE", SECRET),
 )
 
-THIRD: Final = """\
-apiVersion: kaito.sh/v1beta1
-kind: Workspace
-metadata:
-  name: workspace-crash
-resource:
-  instanceType: Standard_NC24ads_A100_v4
-  labelSelector:
-    matchLabels:
-      apps: crash
-inference:
-  preset:
-    name: phi-4-mini-instruct
-"""
+THIRD: Final = "workspace-crash"
 
 
 def text(name: str) -> str:
@@ -51,3 +38,8 @@ def diff() -> list[str]:
     """What was changed in it, as `diff -u` shows it."""
     before, after = text(SEED).splitlines(), filled_in().splitlines()
     return list(difflib.unified_diff(before, after, "as printed", "filled in", lineterm="", n=0))
+
+
+def third() -> str:
+    """The inference example once more, under another name."""
+    return text(INFERENCE).replace("workspace-phi-4-mini", THIRD)

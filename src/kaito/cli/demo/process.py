@@ -13,6 +13,11 @@ from kaito.settings import environment
 _STOP: Final = 2.0
 """Seconds for a clean stop before it is ended the hard way."""
 
+_PATIENCE: Final = 3.0
+"""The operator gives the cloud this much more time than its speed calls for: where the machine is
+busy, seconds of ours that nobody could use must not look like hours of a node that does not join.
+"""
+
 
 @final
 class OperatorProcess:
@@ -44,7 +49,7 @@ class OperatorProcess:
             f"--azure-endpoint={azure.endpoint}",
             f"--azure-ca-file={azure.ca_file}",
             f"--azure-token-file={azure.token_file}",
-            f"--cloud-speed={self._cluster.options.world_speed:g}",
+            f"--cloud-speed={self._cluster.options.world_speed / _PATIENCE:g}",
             # One process, never two: a killed one's lease would only have to be waited out.
             "--no-leader-elect",
             "--metrics-bind-address=0",
