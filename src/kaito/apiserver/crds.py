@@ -15,6 +15,7 @@ from kaito.apiserver.representing import age, age_cell, name_cell
 from kaito.apiserver.storage import Bucket, Change, Stored
 from kaito.kube.objects import Json, Resource
 from kaito.kube.resources import CRDS
+from kaito.kube.schema.sanity import unrecognized_formats
 
 CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 _ACCEPTED: Final = (
@@ -35,13 +36,11 @@ _VERBS: Final = (
 
 
 def prepare(draft: Draft) -> None:
-    """Names that follow from others, and what a new definition's status says."""
+    """What a new definition's status says, and which formats of its schema mean nothing."""
     spec = draft.obj.setdefault("spec", {})
-    names = spec.setdefault("names", {})
-    kind = names.get("kind") or ""
-    names.setdefault("singular", kind.lower())
-    names.setdefault("listKind", f"{kind}List")
-    spec.setdefault("conversion", {"strategy": "None"})
+    for version in spec.get("versions") or ():
+        for name in unrecognized_formats(version.get("schema")):
+            draft.warn(f'unrecognized format "{name}"')
     storage = [v["name"] for v in spec.get("versions") or [] if v.get("storage")]
     if draft.old is None:
         draft.obj["status"] = {

@@ -7,6 +7,8 @@ from typing import Final
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN: Final = rf"{_LABEL}(\.{_LABEL})*"
 
+_LABEL_1035: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
+
 _SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH: Final = 5
 _LONGEST_BASE: Final = 63 - _SUFFIX_LENGTH
@@ -41,6 +43,19 @@ def dns_label(name: str) -> str | None:
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
         "must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "
         f"used for validation is '{_LABEL}')"
+    )
+
+
+def dns_1035_label(name: str) -> str | None:
+    """The names in a CustomResourceDefinition: RFC 1035 label, at most 63 characters."""
+    if len(name) > 63:
+        return "must be no more than 63 bytes"
+    if re.fullmatch(_LABEL_1035, name):
+        return None
+    return (
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+        "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or "
+        f"'abc-123', regex used for validation is '{_LABEL_1035}')"
     )
 
 

@@ -22,6 +22,8 @@ _NOT_DEMANDED: Final = frozenset(
         ("PolicyRule", "verbs"),
         ("StatefulSetSpec", "serviceName"),
         ("NodeSelectorTerm", "matchExpressions"),
+        ("CustomResourceDefinitionNames", "kind"),
+        ("CustomResourceDefinitionSpec", "versions"),
         ("Event", "metadata"),
         ("Event", "involvedObject"),
         ("CSIDriver", "spec"),

@@ -175,9 +175,10 @@ def _subject(subject: Json) -> None:
 
 
 def _crd_names(names: Json) -> None:
-    kind = names.get("kind") or ""
-    names.setdefault("singular", kind.lower())
-    names.setdefault("listKind", f"{kind}List")
+    kind = names.get("kind")
+    if kind:
+        names.setdefault("singular", kind.lower())
+        names.setdefault("listKind", f"{kind}List")
 
 
 def _network_policy(spec: Json) -> None:

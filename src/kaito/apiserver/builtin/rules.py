@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from kaito.apiserver.builtin import podrules
+from kaito.apiserver.builtin import definitions, podrules
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields
 from kaito.kube.schema.fields import FieldError
@@ -288,6 +288,7 @@ _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
         _pods("spec.template.spec", ("OnFailure", "Never")),
     ),
     ("batch", "CronJob"): (_pods("spec.jobTemplate.spec.template.spec", ("OnFailure", "Never")),),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): (definitions.check,),
     ("coordination.k8s.io", "Lease"): (_lease,),
     ("rbac.authorization.k8s.io", "Role"): (_policy_rules,),
     ("rbac.authorization.k8s.io", "ClusterRole"): (_policy_rules,),

@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import celpy
 from celpy import celtypes
@@ -33,6 +34,8 @@ _RESERVED = frozenset(
         "while",
     )
 )
+_HOLD_WHEN_EQUAL = frozenset({"self == oldSelf", "oldSelf == self"})
+"""The commonest of all transition rules need no evaluation where nothing changed."""
 _OLD = re.compile(r"""(?:'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*")|\boldSelf\b""")
 
 
@@ -53,6 +56,8 @@ def compile_error(rule: str) -> str | None:
 def _walk(value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
     if value is None or not schema.carries_rules:
         return
+    if old == value and not _has_transitions(schema):
+        return  # an unchanged value is not judged anew
     for rule in schema.rules:
         yield from _apply(rule, value, schema, path, old)
     for branch in schema.alternatives.get("allOf", ()):
@@ -90,8 +95,8 @@ def _apply(rule: Json, value: Any, schema: Schema, path: str, old: Any) -> Itera
     known = old is not MISSING and old is not None
     if transition and not known:
         return
-    if not transition and known and old == value:
-        return  # an unchanged value is not judged anew
+    if known and old == value and (not transition or text in _HOLD_WHEN_EQUAL):
+        return
     names = {"self": to_cel(value, schema)}
     if known:
         names["oldSelf"] = to_cel(old, schema)
@@ -133,6 +138,29 @@ def _message(rule: Json, names: dict[str, Any]) -> str:
 
 def _reason(error: CELEvalError) -> str:
     return str(error.args[0]) if error.args else "evaluation failed"
+
+
+def _has_transitions(schema: Schema) -> bool:
+    """Whether a rule at or below the schema may fail although its value did not change."""
+    known = _TRANSITIONS.get(schema)
+    if known is None:
+        known = _find_transitions(schema)
+        _TRANSITIONS[schema] = known
+    return known
+
+
+_TRANSITIONS: WeakKeyDictionary[Schema, bool] = WeakKeyDictionary()
+
+
+def _find_transitions(schema: Schema) -> bool:
+    if not schema.carries_rules:
+        return False
+    rules = [rule["rule"] for rule in schema.rules]
+    if any(_mentions_old(rule) and rule not in _HOLD_WHEN_EQUAL for rule in rules):
+        return True
+    below = [*schema.properties.values(), schema.additional, schema.items]
+    below += schema.alternatives.get("allOf", ())
+    return any(_has_transitions(child) for child in below if child is not None)
 
 
 @functools.lru_cache(maxsize=1024)

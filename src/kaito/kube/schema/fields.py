@@ -83,7 +83,15 @@ class FieldError:
         return f"{self.path or ROOT}: {self.message}"
 
 
+class Verbatim(str):
+    """A value that is shown as it stands, without quotes."""
+
+    __slots__ = ()
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, Verbatim):
+        return value
     if isinstance(value, str):
         return quote(value)
     return compact(value)
