@@ -7,6 +7,7 @@ from kaito.simulator.controllers.scheduling import (
     Chosen,
     Nowhere,
     choose,
+    enough,
     facts_of,
     helps,
     needs_of,
@@ -124,6 +125,17 @@ def test_the_emptier_node_wins():
     used = {"a": {"cpu": 3000}}
 
     assert choose(pod(cpu="500m"), [node("a"), node("b")], used) == Chosen(node="b")
+
+
+def test_a_large_cluster_is_not_searched_to_its_end():
+    """Of a thousand nodes that fit, 420 are compared, from where the search begins."""
+    nodes = [node(f"n{number:04}") for number in range(1000)]
+    used = {one.name: {"cpu": 3000} for one in nodes[:500]}
+
+    assert enough(1000) == 420
+    assert enough(50) == 100
+    assert choose(pod(cpu="500m"), nodes, used) == Chosen(node="n0000")
+    assert choose(pod(cpu="500m"), nodes, used, start=300) == Chosen(node="n0500")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from kaito.simulator.controllers.scheduling import (
     Nowhere,
     PodNeeds,
     choose,
+    enough,
     facts_of,
     helps,
     needs_of,
@@ -64,6 +65,7 @@ class Scheduler:
         self._live = live
         self._recorder = recorder
         self._clock = clock
+        self._start = 0
 
     async def reconcile(self, key: ObjectKey) -> Result:
         pod = self._view.pod(key)
@@ -91,7 +93,9 @@ class Scheduler:
         if claim is not None:
             message = without_volume(claim, len(self._view.nodes))
             return Nowhere(message=message, filters=frozenset({Filter.VOLUME}))
-        return choose(needs, self._view.nodes.values(), self._view.used)
+        nodes = self._view.in_order()
+        self._start = (self._start + enough(len(nodes))) % max(1, len(nodes))
+        return choose(needs, nodes, self._view.used, start=self._start)
 
     async def _bind(self, pod: Record, node: str) -> None:
         binding: Json = {
@@ -167,6 +171,7 @@ class Pods:
         self._store = manager.cache.informer(PODS).store
         self._claims = manager.cache.informer(PVCS).store
         self.nodes: dict[str, NodeFacts] = {}
+        self._ordered: list[NodeFacts] | None = None
         self.used: dict[str, Counter[str]] = {}
         self._taken: dict[str, tuple[str, PodNeeds]] = {}
         self._waiting: dict[ObjectKey, _Waiting] = {}
@@ -176,6 +181,12 @@ class Pods:
 
     def pod(self, key: ObjectKey) -> Record | None:
         return self._store.get(key)
+
+    def in_order(self) -> list[NodeFacts]:
+        """Every node, by name."""
+        if self._ordered is None:
+            self._ordered = [self.nodes[name] for name in sorted(self.nodes)]
+        return self._ordered
 
     def needs(self, pod: Record) -> PodNeeds:
         known = self._needs.get(pod.meta.uid)
@@ -243,6 +254,7 @@ class Pods:
             self.forget(pod.key)
 
     def _node_changed(self, event: Event) -> None:
+        self._ordered = None
         if isinstance(event, Deleted):
             self.nodes.pop(event.record.meta.name, None)
         else:

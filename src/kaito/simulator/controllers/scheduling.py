@@ -5,7 +5,7 @@ reasons are counted, sorted and joined as kube-scheduler 1.36 does.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -221,13 +221,25 @@ def _fits(needs: PodNeeds, node: NodeFacts, used: Amounts) -> Refusal | None:
 # ---- the decision
 
 
+def enough(nodes: int) -> int:
+    """How many fitting nodes are compared before the search ends; kube-scheduler's rule."""
+    percent = max(5, 50 - nodes // 125)
+    return max(100, nodes * percent // 100)
+
+
 def choose(
-    needs: PodNeeds, nodes: Iterable[NodeFacts], used: Mapping[str, Amounts]
+    needs: PodNeeds, nodes: Sequence[NodeFacts], used: Mapping[str, Amounts], *, start: int = 0
 ) -> Chosen | Nowhere:
-    """The best node, or the words for there being none."""
+    """The best node, or the words for there being none.
+
+    `start`: where the search begins. In a large cluster it ends before it has seen every node, so
+    beginning elsewhere each time spreads the pods.
+    """
     refusals: list[Refusal] = []
     best: tuple[float, str] | None = None
-    for node in nodes:
+    fitting, wanted = 0, enough(len(nodes))
+    for number in range(len(nodes)):
+        node = nodes[(start + number) % len(nodes)]
         taken = used.get(node.name, {})
         no = refusal(needs, node, taken)
         if no is not None:
@@ -236,6 +248,9 @@ def choose(
         rank = (-_score(needs, node, taken), node.name)
         if best is None or rank < best:
             best = rank
+        fitting += 1
+        if fitting >= wanted:
+            break
     if best is not None:
         return Chosen(node=best[1])
     filters = frozenset(no.filter for no in refusals)

@@ -78,6 +78,8 @@ class _Report:
 
     def _container(self, one: Container) -> Json:
         previous = last_run(one)
+        # A container that waits to be restarted has not been counted up yet.
+        before = one.restarts - (1 if one.phase is Phase.RUNNING else 0)
         ran = one.last is not None or one.phase is Phase.RUNNING
         status: Json = {
             "name": one.name,
@@ -89,7 +91,7 @@ class _Report:
             "state": self._state(one),
             "lastState": {}
             if previous is None
-            else {"terminated": self._run(one, previous, one.restarts - 1)},
+            else {"terminated": self._run(one, previous, before)},
         }
         if ran:
             status["containerID"] = self._container_id(one, one.restarts)
