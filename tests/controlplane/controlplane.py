@@ -112,6 +112,10 @@ class ControlPlane:
         """The name of a part that has exited by itself, if any."""
         return next((name for name, one in self._processes if one.poll() is not None), None)
 
+    def pids(self) -> list[int]:
+        """The process ids of its parts."""
+        return [process.pid for _, process in self._processes]
+
     def stop(self) -> None:
         """End every part, the last one started first; one that lingers is killed.
 

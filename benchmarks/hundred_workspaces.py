@@ -1,0 +1,262 @@
+"""A hundred Workspaces at once on a real control plane.
+
+    PYTHONPATH=src:. python -m benchmarks.hundred_workspaces [--count N] [--speed N] [--unlimited]
+
+Three parts, each with processes of its own, so that the operator's time is known apart:
+
+    the control plane   etcd, API server, controllers, scheduler (make controlplane)
+    the world           cloud and machines, simulated, on a clock `speed` times as fast
+    the operator        `kaito run`, both controllers, with the rights of its ServiceAccount
+
+Printed: Workspaces per second from the first one's creation to the last one's Ready, processor
+seconds of every part for that time, and the operator's requests per Workspace by the audit log.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+import yaml
+from tests.controlplane import programs
+from tests.controlplane.controlplane import ControlPlane, Options
+from tests.e2e.audit import Audit
+from tests.e2e.kubectl import INFERENCE, ROOT, Kubectl
+
+from kaito.api.resources import NODECLAIMS, WORKSPACES
+from kaito.framework.logging import configure_logging
+from kaito.framework.manager import Manager, ManagerOptions
+from kaito.kube.client import Client
+from kaito.kube.clock import ScaledClock, SystemClock
+from kaito.kube.credentials import load
+from kaito.kube.https import HttpsTransport
+from kaito.kube.objects import ObjectKey
+from kaito.kube.resources import NAMESPACES
+from kaito.simulator.arm.endpoint import ArmEndpoint
+from kaito.simulator.arm.https import HttpsArm
+from kaito.simulator.arm.pools import ArmOptions
+from kaito.simulator.engine import Engine
+from kaito.simulator.nodes.group import USER_AGENT, add_nodes
+
+USER = "system:serviceaccount:kaito-system:kaito"
+NAMESPACE_OF = "bench-{}"
+TICKS = os.sysconf("SC_CLK_TCK")
+ARM = ArmOptions(max_pools=1000)
+ENVIRONMENT = {
+    "ARM_SUBSCRIPTION_ID": ARM.subscription,
+    "ARM_RESOURCE_GROUP": ARM.resource_group,
+    "AZURE_CLUSTER_NAME": ARM.cluster,
+}
+
+
+async def world(state, speed):
+    """The world's process: runs until its standard input ends."""
+    configure_logging("console", level=30, stream=sys.stderr)
+    clock = SystemClock()
+    fast = ScaledClock(clock, speed)
+    arm = ArmEndpoint(clock=fast, random=Random(3), options=ARM)
+    transport = HttpsTransport(await load(str(state / "admin.kubeconfig"), None, {}, clock=clock))
+    manager = Manager(
+        transport,
+        clock=clock,
+        random=Random(6),
+        options=ManagerOptions(user_agent=USER_AGENT, identity=USER_AGENT),
+    )
+    add_nodes(manager, arm, Engine(fast), world=fast)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
+    try:
+        async with HttpsArm(arm, clock=clock) as door:
+            (state / "arm.pem").write_bytes(door.ca_pem)
+            print(door.url, flush=True)
+            await manager.run(stop)
+    finally:
+        await transport.close()
+
+
+def process(stack, words, **more):
+    """A child that ends when its standard input does, or is told to."""
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    child = subprocess.Popen(
+        [sys.executable, *words], stdin=subprocess.PIPE, text=True, env=environment, **more
+    )
+
+    def end():
+        child.stdin.close()
+        child.terminate()
+        child.wait(30)
+
+    stack.callback(end)
+    return child
+
+
+def seconds(pids):
+    """Processor seconds that these processes have used so far."""
+    used = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        used += int(fields[11]) + int(fields[12])
+    return used / TICKS
+
+
+def workspaces(count):
+    """As many as asked for, ten in a namespace."""
+    obj = yaml.safe_load(INFERENCE.read_text())
+    for number in range(count):
+        meta = {"name": f"w{number:03d}", "namespace": NAMESPACE_OF.format(number // 10)}
+        yield {**obj, "metadata": meta}
+
+
+async def until_ready(client, count, patience=600):
+    """Watch until all are Ready."""
+    ready = set()
+    async with asyncio.timeout(patience):
+        found = await client.list(WORKSPACES)
+        events = client.watch(
+            WORKSPACES,
+            resource_version=found.resource_version,
+            timeout_seconds=patience,
+            idle_timeout=patience,
+        )
+        async with events as stream:
+            ready |= {one.key for one in found.items if is_ready(one)}
+            async for event in stream:
+                if event.record is not None and is_ready(event.record):
+                    ready.add(event.record.key)
+                if len(ready) == count:
+                    return
+
+
+def is_ready(record):
+    conditions = record.get("status", "conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+async def until_gone(client, patience=600):
+    async with asyncio.timeout(patience):
+        while (await client.list(WORKSPACES, limit=1)).items:
+            await asyncio.sleep(0.5)
+        while (await client.list(NODECLAIMS, limit=1)).items:
+            await asyncio.sleep(0.5)
+
+
+async def measure(plane, count, parts, audit):
+    clock = SystemClock()
+    transport = HttpsTransport(await load(str(plane.kubeconfig("admin")), None, {}, clock=clock))
+    client = Client(transport, clock=clock, random=Random(7), user_agent="benchmark")
+    try:
+        for number in range((count + 9) // 10):
+            meta = {"metadata": {"name": NAMESPACE_OF.format(number)}}
+            await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", **meta})
+        await asyncio.sleep(2)
+        audit.read()
+        before = {name: seconds(pids) for name, pids in parts.items()}
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(until_ready(client, count))
+            for obj in workspaces(count):
+                group.create_task(client.create(WORKSPACES, obj))
+        took = time.monotonic() - began
+        after = {name: seconds(pids) for name, pids in parts.items()}
+        await asyncio.sleep(2)
+        report(count, took, {name: after[name] - before[name] for name in parts}, audit.read())
+        began = time.monotonic()
+        for obj in workspaces(count):
+            meta = obj["metadata"]
+            await client.delete(WORKSPACES, ObjectKey(meta["namespace"], meta["name"]))
+        await until_gone(client)
+        print(f"deleted in {time.monotonic() - began:.1f} s")
+    finally:
+        await transport.close()
+
+
+def report(count, took, used, asked):
+    print(f"{count} Workspaces Ready in {took:.1f} s: {count / took:.1f} a second")
+    for name, amount in used.items():
+        print(f"  {name}: {amount:.1f} s of processor, {1000 * amount / count:.0f} ms a Workspace")
+    kinds = Counter(kind(one) for one in asked if one.verb != "watch" and one.resource != "leases")
+    total = sum(kinds.values())
+    print(f"requests of the operator: {total}, {total / count:.2f} a Workspace")
+    for name, number in sorted(kinds.items()):
+        print(f"  {number / count:6.2f}  {name}")
+
+
+def kind(one):
+    what = "/".join(part for part in (one.resource, one.subresource) if part)
+    refused = f" -> {one.code}" if one.code >= 400 else ""
+    return f"{one.verb} {what}{refused} {one.manager}".strip()
+
+
+def run(count, speed, *, unlimited):
+    folder = programs.find()
+    if folder is None or not programs.has_controllers(folder):
+        sys.exit("no control plane is built: make controlplane")
+    with ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        options = Options(audit=True, unlimited=unlimited)
+        plane = stack.enter_context(ControlPlane(folder, state, options))
+        kubectl = Kubectl(folder / "kubectl", plane.kubeconfig("admin"), state)
+        for path in ("config/crd", "config/crd/karpenter", "config/rbac", "config/policy"):
+            kubectl("apply", "-k", path)
+        token = kubectl("create", "token", "kaito", "--namespace", "kaito-system").out.strip()
+        document = json.loads(plane.kubeconfig("admin").read_text())
+        document["users"][0]["user"] = {"token": token}
+        (state / "operator.kubeconfig").write_text(json.dumps(document))
+        (state / "arm.token").write_text("benchmark")
+
+        words = ("-m", "benchmarks.hundred_workspaces", "--world", state, "--speed", speed)
+        simulated = process(stack, map(str, words), stdout=subprocess.PIPE, cwd=ROOT)
+        url = simulated.stdout.readline().strip()
+        log = stack.enter_context((state / "operator.log").open("w"))
+        operator = process(stack, map(str, operator_words(state, url, speed)), stderr=log)
+        parts = {
+            "operator": [operator.pid],
+            "world": [simulated.pid],
+            "control plane": plane.pids(),
+        }
+        audit = Audit(plane.audit_log, USER)
+        while not any(one.resource == "workspaces" for one in audit.read()):
+            if operator.poll() is not None:
+                sys.exit((state / "operator.log").read_text())
+            time.sleep(0.1)
+        asyncio.run(measure(plane, count, parts, audit))
+        told = (state / "operator.log").read_text().splitlines()
+        troubled = [
+            line for line in told if '"level": "error"' in line or '"level":"error"' in line
+        ]
+        print(f"errors logged by the operator: {len(troubled)}", *troubled[:3], sep="\n  ")
+
+
+def operator_words(state, url, speed):
+    return (
+        *("-c", "from kaito.cli import main; main()", "run", "--cloud", "azure"),
+        *("--kubeconfig", state / "operator.kubeconfig", "--cloud-speed", speed),
+        *("--azure-endpoint", url, "--azure-ca-file", state / "arm.pem"),
+        *("--azure-token-file", state / "arm.token"),
+        *("--metrics-bind-address", "0", "--health-probe-bind-address", "0"),
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description="a hundred Workspaces at once")
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--speed", type=float, default=120.0)
+    parser.add_argument("--unlimited", action="store_true", help="lift the server's flow control")
+    parser.add_argument("--world", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.world:
+        asyncio.run(world(given.world, given.speed))
+    else:
+        run(given.count, given.speed, unlimited=given.unlimited)
+
+
+if __name__ == "__main__":
+    main()
