@@ -14,24 +14,31 @@ seconds of every part for that time, and the operator's requests per Workspace b
 
 import argparse
 import asyncio
-import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-import yaml
+from benchmarks.parts import (
+    USER,
+    installed,
+    namespaces,
+    process,
+    report,
+    seconds,
+    until_gone,
+    until_ready,
+    workspaces,
+)
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane, Options
 from tests.e2e.audit import Audit
-from tests.e2e.kubectl import INFERENCE, ROOT, Kubectl
+from tests.e2e.kubectl import ROOT
 
-from kaito.api.resources import NODECLAIMS, WORKSPACES
+from kaito.api.resources import WORKSPACES
 from kaito.framework.logging import configure_logging
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.client import Client
@@ -46,9 +53,6 @@ from kaito.simulator.arm.pools import ArmOptions
 from kaito.simulator.engine import Engine
 from kaito.simulator.nodes.group import USER_AGENT, add_nodes
 
-USER = "system:serviceaccount:kaito-system:kaito"
-NAMESPACE_OF = "bench-{}"
-TICKS = os.sysconf("SC_CLK_TCK")
 ARM = ArmOptions(max_pools=1000)
 ENVIRONMENT = {
     "ARM_SUBSCRIPTION_ID": ARM.subscription,
@@ -82,80 +86,13 @@ async def world(state, speed):
         await transport.close()
 
 
-def process(stack, words, **more):
-    """A child that ends when its standard input does, or is told to."""
-    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    child = subprocess.Popen(
-        [sys.executable, *words], stdin=subprocess.PIPE, text=True, env=environment, **more
-    )
-
-    def end():
-        child.stdin.close()
-        child.terminate()
-        child.wait(30)
-
-    stack.callback(end)
-    return child
-
-
-def seconds(pids):
-    """Processor seconds that these processes have used so far."""
-    used = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        used += int(fields[11]) + int(fields[12])
-    return used / TICKS
-
-
-def workspaces(count):
-    """As many as asked for, ten in a namespace."""
-    obj = yaml.safe_load(INFERENCE.read_text())
-    for number in range(count):
-        meta = {"name": f"w{number:03d}", "namespace": NAMESPACE_OF.format(number // 10)}
-        yield {**obj, "metadata": meta}
-
-
-async def until_ready(client, count, patience=600):
-    """Watch until all are Ready."""
-    ready = set()
-    async with asyncio.timeout(patience):
-        found = await client.list(WORKSPACES)
-        events = client.watch(
-            WORKSPACES,
-            resource_version=found.resource_version,
-            timeout_seconds=patience,
-            idle_timeout=patience,
-        )
-        async with events as stream:
-            ready |= {one.key for one in found.items if is_ready(one)}
-            async for event in stream:
-                if event.record is not None and is_ready(event.record):
-                    ready.add(event.record.key)
-                if len(ready) == count:
-                    return
-
-
-def is_ready(record):
-    conditions = record.get("status", "conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-async def until_gone(client, patience=600):
-    async with asyncio.timeout(patience):
-        while (await client.list(WORKSPACES, limit=1)).items:
-            await asyncio.sleep(0.5)
-        while (await client.list(NODECLAIMS, limit=1)).items:
-            await asyncio.sleep(0.5)
-
-
 async def measure(plane, count, parts, audit):
     clock = SystemClock()
     transport = HttpsTransport(await load(str(plane.kubeconfig("admin")), None, {}, clock=clock))
     client = Client(transport, clock=clock, random=Random(7), user_agent="benchmark")
     try:
-        for number in range((count + 9) // 10):
-            meta = {"metadata": {"name": NAMESPACE_OF.format(number)}}
-            await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", **meta})
+        for obj in namespaces(count):
+            await client.create(NAMESPACES, obj)
         await asyncio.sleep(2)
         audit.read()
         before = {name: seconds(pids) for name, pids in parts.items()}
@@ -178,23 +115,6 @@ async def measure(plane, count, parts, audit):
         await transport.close()
 
 
-def report(count, took, used, asked):
-    print(f"{count} Workspaces Ready in {took:.1f} s: {count / took:.1f} a second")
-    for name, amount in used.items():
-        print(f"  {name}: {amount:.1f} s of processor, {1000 * amount / count:.0f} ms a Workspace")
-    kinds = Counter(kind(one) for one in asked if one.verb != "watch" and one.resource != "leases")
-    total = sum(kinds.values())
-    print(f"requests of the operator: {total}, {total / count:.2f} a Workspace")
-    for name, number in sorted(kinds.items()):
-        print(f"  {number / count:6.2f}  {name}")
-
-
-def kind(one):
-    what = "/".join(part for part in (one.resource, one.subresource) if part)
-    refused = f" -> {one.code}" if one.code >= 400 else ""
-    return f"{one.verb} {what}{refused} {one.manager}".strip()
-
-
 def run(count, speed, *, unlimited):
     folder = programs.find()
     if folder is None or not programs.has_controllers(folder):
@@ -203,20 +123,16 @@ def run(count, speed, *, unlimited):
         state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         options = Options(audit=True, unlimited=unlimited)
         plane = stack.enter_context(ControlPlane(folder, state, options))
-        kubectl = Kubectl(folder / "kubectl", plane.kubeconfig("admin"), state)
-        for path in ("config/crd", "config/crd/karpenter", "config/rbac", "config/policy"):
-            kubectl("apply", "-k", path)
-        token = kubectl("create", "token", "kaito", "--namespace", "kaito-system").out.strip()
-        document = json.loads(plane.kubeconfig("admin").read_text())
-        document["users"][0]["user"] = {"token": token}
-        (state / "operator.kubeconfig").write_text(json.dumps(document))
+        installed(plane, folder)
         (state / "arm.token").write_text("benchmark")
 
         words = ("-m", "benchmarks.hundred_workspaces", "--world", state, "--speed", speed)
         simulated = process(stack, map(str, words), stdout=subprocess.PIPE, cwd=ROOT)
         url = simulated.stdout.readline().strip()
         log = stack.enter_context((state / "operator.log").open("w"))
-        operator = process(stack, map(str, operator_words(state, url, speed)), stderr=log)
+        operator = process(
+            stack, map(str, operator_words(state, url, speed)), ENVIRONMENT, stderr=log
+        )
         parts = {
             "operator": [operator.pid],
             "world": [simulated.pid],
