@@ -4,6 +4,7 @@ Identity comes from a client certificate of our authority, or from a bearer toke
 neither is anonymous; one with a wrong token is refused.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -17,6 +18,7 @@ from kaito.apiserver.core import ANONYMOUS, User, encode
 from kaito.apiserver.server import ApiServer
 from kaito.apiserver.status import Refused, too_large, unauthorized
 from kaito.apiserver.tokens import AUTHENTICATED
+from kaito.kube.errors import TransportError
 from kaito.kube.transport import Request, Response, Stream
 
 _LARGEST_BODY: Final = 3 * 1024 * 1024
@@ -124,10 +126,13 @@ class HttpsDoor:
         body = await _body(incoming)
         if body is None:
             return _refusal(too_large(_LARGEST_BODY))
-        answer = await self._server.handle(_request(incoming, body), user)
-        if isinstance(answer, Response):
-            return _whole(answer)
-        return await _streamed(incoming, answer)
+        try:
+            answer = await self._server.handle(_request(incoming, body), user)
+            if isinstance(answer, Response):
+                return _whole(answer)
+            return await _streamed(incoming, answer)
+        except TransportError:
+            return await _broken(incoming)
 
     def _identify(self, incoming: web.BaseRequest) -> User | None:
         """The user; anonymous without credentials; None for a token nobody knows."""
@@ -194,3 +199,10 @@ async def _streamed(incoming: web.BaseRequest, answer: Stream) -> web.StreamResp
             await response.write(chunk)
         await response.write_eof()
     return response
+
+
+async def _broken(incoming: web.BaseRequest) -> web.StreamResponse:
+    """Drop the connection, which cancels this handler."""
+    if incoming.transport is not None:
+        incoming.transport.abort()
+    return cast(web.StreamResponse, await asyncio.get_running_loop().create_future())

@@ -1,7 +1,7 @@
 """The embedded API server: a request becomes a response, or a stream."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
@@ -68,6 +68,13 @@ class RequestInfo:
     code: int
 
 
+Answer = Callable[[], Awaitable[Response | Stream]]
+
+Network = Callable[[Request, Answer], Awaitable[Response | Stream]]
+"""What lies between the doors and the server: may answer itself, wait, call the server's answer and
+change it, or raise TransportError, which every door makes a broken connection."""
+
+
 @final
 class ApiServer:
     """Serves the Kubernetes API from memory. Doors: `kaito.apiserver.door` and `.https`."""
@@ -94,6 +101,8 @@ class ApiServer:
         self._openapi = OpenApi(self.core)
         self.on_request: Callable[[RequestInfo], None] | None = None
         """Called once for every request, when its answer begins."""
+        self.network: Network | None = None
+        """Carries every request; for tests of what networks and busy servers do."""
         bootstrap.fill(self.core)
         self._custom = crds.CustomKinds(self.core, self._delete_object)
 
@@ -117,6 +126,11 @@ class ApiServer:
 
     async def handle(self, request: Request, user: User) -> Response | Stream:
         """Answer one request of an authenticated user. Errors are answers too."""
+        if self.network is None:
+            return await self._handle(request, user)
+        return await self.network(request, lambda: self._handle(request, user))
+
+    async def _handle(self, request: Request, user: User) -> Response | Stream:
         target = Target(verb=request.method.lower(), path=request.path)
         try:
             target = target_of(request)

@@ -231,6 +231,13 @@ class Storage:
             bucket.dropped = changes.popleft().version
             bucket.first += 1
 
+    def forget(self) -> None:
+        """Compact everything: no watch, and no list in pages, goes on from before now."""
+        for bucket in self._buckets.values():
+            bucket.first += len(bucket.changes)
+            bucket.changes.clear()
+            bucket.dropped = self.revision
+
     def oldest(self, bucket: Bucket) -> int:
         """The oldest version from which a watch of `bucket` can start without missing anything."""
         self.compact(bucket)

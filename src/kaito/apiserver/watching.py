@@ -5,7 +5,8 @@ bookmarks and for its end; closing the stream ends it at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
@@ -135,14 +136,15 @@ class Watcher:
             if self._refused is not None:
                 yield _line("ERROR", encode(self._refused.status()))
                 return
-            async for chunk in self._follow(bucket, clock, end):
-                yield chunk
+            async with aclosing(self._follow(bucket, clock, end)) as following:
+                async for chunk in following:
+                    yield chunk
         finally:
             stop_listening()
 
     async def _follow(
         self, bucket: Bucket, clock: Callable[[], float], end: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         bookmark = clock() + BOOKMARK_SECONDS
         last_bookmark = end - LAST_BOOKMARK_SECONDS
         while True:

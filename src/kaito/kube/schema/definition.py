@@ -1,0 +1,91 @@
+"""A CustomResourceDefinition from a pydantic type.
+
+The document is plain JSON: `kubectl apply -f -` takes it, and so does an API server.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, WithJsonSchema
+
+from kaito.kube.objects import Json, Resource
+from kaito.kube.schema.pydantic_schema import structural_schema
+
+_CONDITION: Final[Json] = {
+    "type": "object",
+    "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+    "properties": {
+        "type": {"type": "string", "maxLength": 316},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+        "lastTransitionTime": {"type": "string", "format": "date-time"},
+        "reason": {"type": "string", "minLength": 1, "maxLength": 1024},
+        "message": {"type": "string", "maxLength": 32768},
+    },
+}
+
+Conditions = Annotated[
+    list[dict[str, Any]],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "description": "Observations, one per type.",
+            "items": _CONDITION,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        }
+    ),
+]
+"""The type of `status.conditions`: a list of `metav1.Condition`, one per type."""
+
+
+def definition(
+    resource: Resource,
+    model: type[BaseModel],
+    *,
+    short_names: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+) -> Json:
+    """The definition of a kind with one version, whose content is `model`.
+
+    `model` describes `spec`, `status` and whatever else there is beside the metadata. With a field
+    `status`, the status is a subresource: it is written apart from the rest. `columns` are what
+    `kubectl get` prints: a title and a JSON path each; the age comes last by itself.
+    Raises `pydantic_schema.Unrepresentable`.
+    """
+    schema = structural_schema(model)
+    version: Json = {
+        "name": resource.version,
+        "served": True,
+        "storage": True,
+        "additionalPrinterColumns": _columns(columns or {}),
+        "schema": {"openAPIV3Schema": schema},
+    }
+    if "status" in schema.get("properties", {}):
+        version["subresources"] = {"status": {}}
+    singular = resource.kind.lower()
+    names = {
+        "kind": resource.kind,
+        "listKind": f"{resource.kind}List",
+        "plural": resource.plural,
+        "singular": singular,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": resource.group_resource},
+        "spec": {
+            "group": resource.group,
+            "names": {**names, **({"shortNames": list(short_names)} if short_names else {})},
+            "scope": "Namespaced" if resource.namespaced else "Cluster",
+            "versions": [version],
+        },
+    }
+
+
+def _columns(wanted: Mapping[str, str]) -> list[Json]:
+    columns = [{"name": name, "jsonPath": path, "type": "string"} for name, path in wanted.items()]
+    return [
+        *columns,
+        {"name": "Age", "jsonPath": ".metadata.creationTimestamp", "type": "date"},
+    ]
