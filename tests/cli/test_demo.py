@@ -34,16 +34,29 @@ async def test_three_acts_and_nothing_left_behind(tmp_path):
 
 @pytest.mark.realtime
 async def test_ctrl_c_leaves_nothing_behind(tmp_path):
-    """Neither files nor the operator's process."""
+    """Neither files nor the operator's process, however often it is pressed."""
     async with kaito(tmp_path, "demo", "--act", "2") as demo:
         await demo.until("  claim ")
         operators = _operators(tmp_path)
+        demo.interrupt()
         demo.interrupt()
         code, err = await demo.end()
 
     assert (code, err) == (INTERRUPTED, "")
     assert len(operators) == 1
     assert _operators(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.realtime
+async def test_ctrl_c_before_anything_has_begun(tmp_path):
+    """The first line is there, nothing else yet."""
+    async with kaito(tmp_path, "demo") as demo:
+        await demo.until("No GPU")
+        demo.interrupt()
+        code, err = await demo.end()
+
+    assert (code, err) == (INTERRUPTED, "")
     assert list(tmp_path.iterdir()) == []
 
 

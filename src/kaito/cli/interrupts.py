@@ -1,4 +1,4 @@
-"""Ctrl-C, and its like: asked once, stop cleanly; asked twice, stop at once."""
+"""Ctrl-C, and its like: stop cleanly, and at once only where clean has had its time."""
 
 import asyncio
 import os
@@ -11,13 +11,17 @@ from kaito.cli.failure import INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+PATIENCE = 5.0
+"""Seconds in which further signals change nothing: people press Ctrl-C more than once, and tidying
+up is under way already."""
+
 
 @final
 class Interrupt:
     """Whether, and by which signal, the program was asked to stop."""
 
     def __init__(self) -> None:
-        self.event = asyncio.Event()
+        self.at = 0.0
         self.signal: signal.Signals | None = None
 
     def __bool__(self) -> bool:
@@ -26,7 +30,8 @@ class Interrupt:
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """While entered, the first signal cancels the current task; the second ends the process.
+    """While entered, the first signal cancels the current task; one that comes much later ends the
+    process as it is.
 
     Cancelling unwinds everything that was opened; whoever caught it asks the result for why.
     """
@@ -34,9 +39,11 @@ def interruptible() -> Iterator[Interrupt]:
 
     def told(number: signal.Signals) -> None:
         if interrupt:
-            os._exit(INTERRUPTED)
+            if loop.time() > interrupt.at + PATIENCE:
+                os._exit(INTERRUPTED)
+            return
+        interrupt.at = loop.time()
         interrupt.signal = number
-        interrupt.event.set()
         if task is not None:
             task.cancel()
 

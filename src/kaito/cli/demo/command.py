@@ -68,11 +68,12 @@ async def play(
     """All acts, or one; then the books."""
     from random import SystemRandom
 
-    from kaito.app.front import FrontOptions, load, opened
     from kaito.cli.interrupts import interruptible
 
-    console.print(FIRST, soft_wrap=True)
     with interruptible():
+        console.print(FIRST, soft_wrap=True)
+        from kaito.app.front import FrontOptions, load, opened
+
         async with opened(FrontOptions(world_speed=speed), SystemRandom()) as front:
             await load("kaito.cli.demo.acts")
             from kaito.cli.demo.acts import ACTS, closing
