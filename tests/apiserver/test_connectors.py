@@ -139,6 +139,21 @@ async def test_what_is_not_implemented_names_the_alternative() -> None:
     assert "/proxy/" in status["message"]
 
 
+async def test_attach_is_refused_when_the_container_has_ended() -> None:
+    """kubectl then reads the logs once, so they are complete; what never ends is not waited for."""
+    server = make_server()
+    server.kubelet = kubelet = Kubelet()
+    api = Api(server)
+    await api.ok("POST", PODS, _pod(restartPolicy="Never"))
+    await api.refused("POST", f"{PODS}/p/attach")
+    assert [options for *_, options in kubelet.asked] == [LogOptions(follow=True)]
+    assert kubelet.closed
+
+    await api.ok("POST", PODS, {**_pod(), "metadata": {"name": "server"}})
+    await api.refused("POST", f"{PODS}/server/attach")
+    assert len(kubelet.asked) == 1
+
+
 async def test_a_service_account_token_is_an_identity() -> None:
     """It is known while it lasts and its account exists, and to nobody who invents one."""
     server = make_server()

@@ -192,7 +192,10 @@ class ApiServer:
                 return await streaming.logs(call, self.kubelet)
             case "proxy":
                 return await streaming.proxy(call, self.proxy)
-            case "exec" | "attach" | "portforward":
+            case "attach":
+                await streaming.ended(call, self.kubelet)
+                raise subresources.not_here(call)
+            case "exec" | "portforward":
                 raise subresources.not_here(call)
             case "scale":
                 return respond(call, subresources.scale(call), 200, accepted(call.request))

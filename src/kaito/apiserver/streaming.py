@@ -1,7 +1,7 @@
 """What passes through the server to the world: container logs and proxied HTTP."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, Literal, cast
 
 from kaito.apiserver import writing
@@ -41,6 +41,22 @@ async def logs(call: Call, kubelet: Kubelet | None) -> Response | Stream:
         raise Refused(500, "InternalError", message)
     lines = await kubelet.logs(call.key.namespace, call.key.name, container, options)
     return Stream(status=200, headers=_TEXT, chunks=_limited(lines, options.limit_bytes))
+
+
+async def ended(call: Call, kubelet: Kubelet | None) -> None:
+    """Wait until the container that somebody wants to attach to has ended, if it is one that ends.
+
+    `kubectl run -it` that cannot attach reads the logs once: they have to be complete by then.
+    """
+    pod = loaded(call.kind, writing.current(call, call.key).json())
+    if kubelet is None or pod["spec"].get("restartPolicy") == "Always":
+        return
+    container, follow = _container(call, pod), LogOptions(follow=True)
+    with suppress(Refused):
+        lines = await kubelet.logs(call.key.namespace, call.key.name, container, follow)
+        async with aclosing(cast(AsyncGenerator[bytes, None], lines)) as source:
+            async for _ in source:
+                pass
 
 
 async def _limited(lines: AsyncIterator[bytes], limit: int | None) -> AsyncGenerator[bytes, None]:
