@@ -161,8 +161,9 @@ class Conversation:
         text = _NODE_PORT.sub(":<port>/", text)
         if _AGE.fullmatch(text) or text.endswith(" ago)"):
             text = _AGE.sub("<age>", text)
-        for version, told in self.seen.get("version", {}).items():
-            text = re.sub(rf"\b{version}\b", told, text)
+        if "ersion" in text:
+            for version, told in self.seen.get("version", {}).items():
+                text = re.sub(rf"\b{version}\b", told, text)
         return text.replace(self.namespace, "NS")
 
     def _ordinal(self, kind: str, value: str) -> str:
