@@ -141,11 +141,11 @@ class Conversation:
                 value = {k: v for k, v in value.items() if k != "description"}
             return {self._text(k): self._plain(v, k) for k, v in sorted(value.items())}
         if isinstance(value, list):
-            plain = [self._plain(child) for child in value]
+            plain = [self._plain(child, key) for child in value]
             # The real server checks some things twice, and says so twice.
             return [c for i, c in enumerate(plain) if key != "causes" or c not in plain[:i]]
         if isinstance(value, str):
-            if key == "resourceVersion" and value.isdigit():
+            if key.endswith("resourceVersion") and value.isdigit():
                 return self._ordinal("version", value)
             if key == "continue" and value:
                 return "<token>"
@@ -161,7 +161,7 @@ class Conversation:
         text = _NODE_PORT.sub(":<port>/", text)
         if _AGE.fullmatch(text) or text.endswith(" ago)"):
             text = _AGE.sub("<age>", text)
-        if "ersion" in text:
+        if "ResourceVersion" in text:
             for version, told in self.seen.get("version", {}).items():
                 text = re.sub(rf"\b{version}\b", told, text)
         return text.replace(self.namespace, "NS")
