@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -135,6 +136,18 @@ def test_probes_and_scrapes_find_their_ports(installed) -> None:
         assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "probes"}
     (rule,) = one(installed, "NetworkPolicy")["spec"]["ingress"]
     assert {port["port"] for port in rule["ports"]} == set(ports)
+
+
+def test_the_program_takes_its_arguments(installed) -> None:
+    """The image's entry point is the program, and each argument is one it knows."""
+    from kaito.cli.root import root
+
+    (container,) = one(installed, "Deployment")["spec"]["template"]["spec"]["containers"]
+    command_name, *arguments = container["args"]
+    command = root.get_command(click.Context(root), command_name)
+    assert command is not None
+    command.make_context(command_name, list(arguments))
+    assert 'ENTRYPOINT ["kaito"]' in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_selectors_select_the_pod(installed) -> None:
