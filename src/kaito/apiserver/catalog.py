@@ -114,6 +114,7 @@ def _kind(
     )
 
 
+_WEBHOOKS: Final = Strategy(generation=True)
 _RBAC_NAMES: Final = Strategy(name=names.path_segment)
 _COUNTED: Final = Strategy(generation=True)
 _WORKLOAD: Final = ("status", "scale")
@@ -282,6 +283,16 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
             ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
         )
+    ),
+    _kind(
+        resources.VALIDATINGWEBHOOKCONFIGURATIONS,
+        categories=("api-extensions",),
+        strategy=_WEBHOOKS,
+    ),
+    _kind(
+        resources.MUTATINGWEBHOOKCONFIGURATIONS,
+        categories=("api-extensions",),
+        strategy=_WEBHOOKS,
     ),
     _kind(
         resources.CRDS,

@@ -1,11 +1,12 @@
 """The manager: shared things made once, and the lifetimes of everything, one inside the other.
 
     endpoints                                   first to answer, last to fall silent
-      caches                                    warm on a standby too
-        events                                  written until the last controller has ended
-          runnables that every replica runs
-            leadership                          given back as soon as the leader's work is done
-              controllers and leader runnables  finish the runs in progress, start no new one
+      webhooks                                  a cache may need our conversion to list a kind
+        caches                                  warm on a standby too
+          events                                written until the last controller has ended
+            runnables that every replica runs
+              leadership                        given back as soon as the leader's work is done
+                controllers, leader runnables   finish the runs in progress, start no new one
 
 Each line lives strictly inside the one above, so starting is reading downwards and stopping is
 reading upwards. Whatever fails inside ends what is inside it first; all failures are reported.
@@ -34,6 +35,7 @@ from kaito.framework.memory import freeze
 from kaito.framework.metrics import Metrics
 from kaito.framework.probes import Check
 from kaito.framework.recorder import EventSink, Recorder
+from kaito.framework.webhooks.serving import Webhooks
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock
 from kaito.kube.transport import Transport
@@ -109,6 +111,7 @@ class Manager:
             "healthz": {"ping": _fine},
             "readyz": {"caches": self._unsynced},
         }
+        self._webhooks: Webhooks | None = None
         self._stopping = False
 
     def _client(self, transport: Transport) -> Client:
@@ -146,6 +149,14 @@ class Manager:
         self._refuse_while_stopping()
         self._runnables.append((name, run, leader))
 
+    def serve_webhooks(self, server: Webhooks) -> None:
+        """Serve webhooks on every replica, from before the caches start until after they end."""
+        self._refuse_while_stopping()
+        if self._webhooks is not None:
+            raise ValueError("there is a webhook server already")
+        self._webhooks = server
+        self.add_ready_check("webhooks", server.unready)
+
     def add_health_check(self, name: str, check: Check) -> None:
         """A failing one says that only a restart can help."""
         self._probes["healthz"][name] = check
@@ -170,6 +181,7 @@ class Manager:
         try:
             async with (
                 self._endpoints(),
+                self._webhooks.serving() if self._webhooks is not None else nullcontext(),
                 _beside([("caches", self.cache.run), *self._housekeeping()]),
                 self._recording(),
                 _beside(everyone),
