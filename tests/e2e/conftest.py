@@ -18,6 +18,7 @@ from tests.e2e.world import Incarnation, World
 
 NAMESPACE = "kaito-system"
 ACCOUNT = "kaito"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 INSTALLED = ("config/crd", "config/crd/karpenter", "config/rbac", "config/policy")
 
 
@@ -105,11 +106,13 @@ class Operator:
 
 
 @pytest.fixture
-def idle(world, account, troubles):
-    """No operator yet: the test says when, and which."""
-    made = Operator(world, account)
+def idle(world, account, troubles, plane):
+    """No operator yet: the test says when, and which. Nothing it asks for may be forbidden."""
+    made, audit = Operator(world, account), Audit(plane.audit_log, USER)
     yield made
     made.stop()
+    forbidden = [str(one) for one in audit.read() if one.code == 403]
+    assert forbidden == []
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def operator(idle):
 @pytest.fixture
 def audit(plane):
     """What the operator asks the API server for, from now on."""
-    return Audit(plane.audit_log, f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
+    return Audit(plane.audit_log, USER)
 
 
 @pytest.fixture
