@@ -13,7 +13,7 @@ from kaito.controllers import rbac
 from kaito.kube.objects import ObjectKey, Record
 from kaito.kube.resources import EVENTS, NODES
 
-_OPERATOR: Final = account_name(ObjectKey(rbac.NAMESPACE, rbac.ACCOUNT))
+OPERATOR: Final = account_name(ObjectKey(rbac.NAMESPACE, rbac.ACCOUNT))
 _READS: Final = frozenset({"get", "list", "watch"})
 
 
@@ -32,7 +32,7 @@ class Ledger:
 
     def note(self, request: RequestInfo) -> None:
         """One request that was answered."""
-        if request.user != _OPERATOR or request.verb in _READS or request.code >= 400:
+        if request.user != OPERATOR or request.verb in _READS or request.code >= 400:
             return
         if request.resource == EVENTS.plural:
             return

@@ -18,7 +18,7 @@ from kaito.apiserver.server import RequestInfo
 from kaito.app.embedded import Embedded, embedded
 from kaito.app.front import Front
 from kaito.cli.applying import Applier
-from kaito.cli.demo.ledger import Ledger
+from kaito.cli.demo.ledger import OPERATOR, Ledger
 from kaito.cli.demo.process import OperatorProcess
 from kaito.cli.durations import Stopwatch
 from kaito.cli.failure import Failure
@@ -149,6 +149,7 @@ async def open_theatre(front: Front, console: Console, mode: Mode) -> AsyncItera
         display = Display(console, clock=cluster.clock, now=watch.now, mode=mode)
         follower.told = display.told
         await stack.enter_async_context(follower.running())
+        await _at_work(heard, operator)
         yield Theatre(
             cluster=cluster,
             operator=operator,
@@ -158,6 +159,25 @@ async def open_theatre(front: Front, console: Console, mode: Mode) -> AsyncItera
             watch=watch,
             heard=heard,
         )
+
+
+async def _at_work(heard: list[Callable[[RequestInfo], None]], operator: OperatorProcess) -> None:
+    """Wait until the operator follows Workspaces, so that no act's time is spent on its start."""
+    follows = asyncio.Event()
+
+    def hear(request: RequestInfo) -> None:
+        if request.user == OPERATOR and request.resource == WORKSPACES.plural:
+            follows.set()
+
+    heard.append(hear)
+    async with asyncio.TaskGroup() as tasks:
+        either = [tasks.create_task(follows.wait()), tasks.create_task(operator.ended())]
+        await asyncio.wait(either, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        for task in either:
+            task.cancel()
+    heard.remove(hear)
+    if not follows.is_set():
+        raise Failure(f"the operator did not start; its log: {operator.log}")
 
 
 def _tell(heard: list[Callable[[RequestInfo], None]], request: RequestInfo) -> None:
