@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
@@ -13,6 +13,9 @@ from kaito.apiserver.storage import Bucket, Storage
 from kaito.kube.clock import Clock, rfc3339
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.transport import Request
+
+if TYPE_CHECKING:
+    from kaito.apiserver.admission import Admission
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -64,6 +67,8 @@ class Call:
     target: Target
     kind: Kind
     warnings: list[str] = field(default_factory=list)
+    admission: "Admission | None" = None
+    """What webhooks said; None where none are asked."""
 
     @property
     def key(self) -> ObjectKey:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from kaito.apiserver import writing
+from kaito.apiserver import reviewing, writing
 from kaito.apiserver.core import Call, encode, loaded, unloaded
 from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.options import DeleteOptions, WriteOptions, delete_options
@@ -37,6 +37,7 @@ def remove(call: Call, stored: Stored, options: DeleteOptions) -> tuple[Json, bo
     """Delete one stored object, or mark it as being deleted. Returns it, and whether it is gone."""
     obj = loaded(call.kind, stored.json())
     _check(call.kind, obj, options)
+    reviewing.delete(call, obj, options)
     before = encode(obj)
     _mark(call, obj, options)
     meta = obj["metadata"]
@@ -159,6 +160,9 @@ def delete_collection(call: Call) -> Response:
     bucket = call.core.bucket(call.kind)
     found = [stored for stored in bucket.scan(chosen.namespace) if chosen.has(stored)]
     version = call.core.storage.revision
+    for stored in found:
+        # All are asked about before the first goes.
+        reviewing.delete(call, loaded(call.kind, stored.json()), options)
     for stored in found:
         remove(call, stored, options)
     items = [_bare(call.kind, loaded(call.kind, stored.json())) for stored in found]

@@ -7,6 +7,7 @@ from random import Random
 from typing import Final, final
 
 from kaito.apiserver import (
+    admission,
     bootstrap,
     catalog,
     crds,
@@ -33,11 +34,14 @@ from kaito.apiserver.schemas import Schemas
 from kaito.apiserver.status import Refused, method_not_allowed, no_such_path, no_such_resource
 from kaito.apiserver.storage import Storage, Stored, Window
 from kaito.apiserver.tokens import Tokens
+from kaito.apiserver.webhookcalls import WebhookCaller
 from kaito.kube.clock import Clock
 from kaito.kube.resources import NAMESPACES
 from kaito.kube.transport import Request, Response, Stream
 
 __all__ = ["ADMIN", "ANONYMOUS", "ApiServer", "ApiServerOptions", "RequestInfo", "User"]
+
+_WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
 @final
@@ -98,6 +102,8 @@ class ApiServer:
         """Answers `pods/log`; set by whoever plays nodes."""
         self.proxy: ServiceProxy | None = None
         """Carries `services/proxy` and `pods/proxy`; set by whoever plays the network."""
+        self.webhooks: WebhookCaller | None = None
+        """Carries reviews to webhooks; without it their failure policies decide."""
         self._openapi = OpenApi(self.core)
         self.on_request: Callable[[RequestInfo], None] | None = None
         """Called once for every request, when its answer begins."""
@@ -151,6 +157,23 @@ class ApiServer:
             return discovery.answer(self.core, request)
         kind = self._kind(target)
         call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
+        if target.verb in _WRITES and (begun := admission.begun(self.core)) is not None:
+            return await self._reviewed(call, begun)
+        return await self._done(call)
+
+    async def _reviewed(self, call: Call, begun: admission.Admission) -> Response | Stream:
+        """Attempt a write until nothing is left to ask. Every attempt draws the same chance."""
+        seed = self.core.random.getrandbits(64)
+        while True:
+            core = replace(self.core, random=Random(seed))
+            attempt = replace(call, core=core, admission=begun, warnings=call.warnings)
+            try:
+                return await self._done(attempt)
+            except admission.Unanswered as unanswered:
+                await admission.learn(self.core, begun, unanswered, self.webhooks)
+
+    async def _done(self, call: Call) -> Response | Stream:
+        kind = call.kind
         if kind.deprecation:
             call.warn(kind.deprecation)
         try:

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 import yaml
 
-from kaito.apiserver import escalation, metadata, names, protobuf
+from kaito.apiserver import escalation, metadata, names, protobuf, reviewing
 from kaito.apiserver.core import Call, loaded, unloaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
@@ -140,16 +140,22 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
         _check_definition(call, obj)
     generated = not metadata.meta(obj).get("name")
     metadata.fill_new(call.core, kind, obj)
+    if call.admission is not None:
+        call.admission.bear(obj)
     if kind.has_status and not kind.strategy.keeps_status:
         obj.pop("status", None)
     _default(call, obj, None, applied=owned)
     if not owned:
         track_update(call, None, obj, options)
+    if call.admission is not None:
+        check_namespace_exists(call, obj)
+        obj = reviewing.mutate_new(call, obj, options, generated=generated)
     _prepare(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
     judge(call, obj, None)
     escalation.check(call, obj, None)
     check_namespace_exists(call, obj)
+    reviewing.validate(call, obj, None, options)
     _check_free(call, obj, generated=generated)
     return Written(_commit(call, obj, options), created=True)
 
@@ -328,11 +334,13 @@ def update(
     if not owned:
         track_update(call, old, new, options)
     if not prepared:
+        new = reviewing.mutate(call, new, old, options)
         _prepare(call, new, old)
     _check(call, new, old, metadata.update_causes(kind, new, old))
     judge(call, new, old)
     escalation.check(call, new, old)
     if not prepared:
+        reviewing.validate(call, new, old, options)
         _count_generation(kind, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _keep_times(new, old)

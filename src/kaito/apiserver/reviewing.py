@@ -1,0 +1,75 @@
+"""Where in a write webhooks are asked, and about what."""
+
+from typing import Final
+
+from kaito.apiserver import names
+from kaito.apiserver.admission import SYSTEM, Subject, mutated, validated
+from kaito.apiserver.core import Call
+from kaito.apiserver.options import DeleteOptions, WriteOptions
+from kaito.kube.objects import Json
+
+_UNASKED: Final = frozenset({"scale"})
+"""Subresources whose object is not the one that is stored."""
+
+
+def mutate_new(call: Call, obj: Json, options: WriteOptions, *, generated: bool) -> Json:
+    """A new object as mutating webhooks leave it. They are not shown what the server gave it, and
+    may give it another name."""
+    meta = obj["metadata"]
+    given = {name: meta[name] for name in SYSTEM if name in meta}
+    hidden = {*given, "name"} if generated else set(given)
+    shown = {**obj, "metadata": {k: v for k, v in meta.items() if k not in hidden}}
+    found = _mutated(call, shown, None, options)
+    after = {k: v for k, v in found["metadata"].items() if k not in given}
+    name = after.pop("name", "") or meta.get("name", "")
+    if not name and after.get("generateName"):
+        name = names.generate(after["generateName"], call.core.random)
+    first = {k: after.pop(k) for k in ("generateName", "namespace") if k in after}
+    return {**found, "metadata": {"name": name, **first, **given, **after}}
+
+
+def mutate(call: Call, new: Json, old: Json, options: WriteOptions) -> Json:
+    """A changed object as mutating webhooks leave it."""
+    if call.admission is None or call.target.subresource in _UNASKED:
+        return new
+    return _mutated(call, new, old, options)
+
+
+def _mutated(call: Call, obj: Json, old: Json | None, options: WriteOptions) -> Json:
+    found = mutated(_subject(call, obj, old, options))
+    return obj if found is None else found
+
+
+def validate(call: Call, obj: Json, old: Json | None, options: WriteOptions) -> None:
+    """Raises Refused when a webhook denies what is about to be committed."""
+    if call.admission is not None and call.target.subresource not in _UNASKED:
+        hidden = {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if v != ""}}
+        validated(_subject(call, hidden, old, options))
+
+
+def delete(call: Call, obj: Json, options: DeleteOptions) -> None:
+    """Raises Refused when a webhook denies the deletion of `obj`."""
+    if call.admission is None or call.target.subresource:
+        return
+    told: Json = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
+    if options.grace_seconds is not None:
+        told["gracePeriodSeconds"] = options.grace_seconds
+    if options.uid:
+        told["preconditions"] = {"uid": options.uid}
+    if options.propagation:
+        told["propagationPolicy"] = options.propagation
+    if options.dry_run:
+        told["dryRun"] = ["All"]
+    subject = Subject(call=call, operation="DELETE", obj=None, old=obj, options=told)
+    mutated(subject)
+    validated(subject)
+
+
+def _subject(call: Call, obj: Json, old: Json | None, options: WriteOptions) -> Subject:
+    operation = "CREATE" if old is None else "UPDATE"
+    told: Json = {"kind": f"{operation.title()}Options", "apiVersion": "meta.k8s.io/v1"}
+    if options.dry_run:
+        told["dryRun"] = ["All"]
+    if call.request.param("fieldManager"):
+        told["fieldManager"] = options.manager
+    return Subject(call=call, operation=operation, obj=obj, old=old, options=told)

@@ -1,0 +1,134 @@
+"""How webhooks are reached: the seam, and HTTPS behind it."""
+
+import asyncio
+import base64
+import binascii
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import aiohttp
+
+from kaito.kube.objects import Json
+from kaito.kube.transport import Response
+
+
+class CallFailed(Exception):
+    """A webhook gave no usable answer. The text is shown to whoever wrote."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a webhook is."""
+
+    url: str
+    """With the query that tells it the timeout."""
+    service: tuple[str, str, int] | None = None
+    """Namespace, name and port of the Service that `url` stands for."""
+    ca_bundle: bytes = b""
+    """PEM; empty: what the system trusts."""
+
+
+class WebhookCaller(Protocol):
+    """Posts one review. In virtual time a function answers; `HttpsCaller` uses the network."""
+
+    async def post(self, endpoint: Endpoint, body: bytes) -> Response:
+        """Raises CallFailed with what a client would say: `connection refused` ..."""
+        ...
+
+
+def endpoint_of(client: Json, timeout: str) -> Endpoint:
+    """Of a `clientConfig`."""
+    try:
+        bundle = base64.b64decode(client.get("caBundle") or "")
+    except (binascii.Error, TypeError):
+        bundle = b""
+    service = client.get("service")
+    if not service:
+        return Endpoint(url=f"{client.get('url', '')}?timeout={timeout}", ca_bundle=bundle)
+    namespace, name, port = service["namespace"], service["name"], service.get("port") or 443
+    path = service.get("path") or "/"
+    url = f"https://{name}.{namespace}.svc:{port}{path}?timeout={timeout}"
+    return Endpoint(url=url, service=(namespace, name, port), ca_bundle=bundle)
+
+
+async def posted(
+    caller: WebhookCaller | None, asked: Sequence[tuple[Endpoint, bytes, int]]
+) -> list[bytes | CallFailed]:
+    """Post all at the same time; bodies of answers, in order."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_post(caller, endpoint, body, timeout))
+            for endpoint, body, timeout in asked
+        ]
+    return [task.result() for task in tasks]
+
+
+async def _post(
+    caller: WebhookCaller | None, endpoint: Endpoint, body: bytes, timeout: int
+) -> bytes | CallFailed:
+    prefix = f'failed to call webhook: Post "{endpoint.url}"'
+    if caller is None:
+        return CallFailed(f"{prefix}: this server has no way to call webhooks")
+    try:
+        async with asyncio.timeout(timeout):
+            response = await caller.post(endpoint, body)
+    except TimeoutError:
+        return CallFailed(f"{prefix}: context deadline exceeded")
+    except CallFailed as failed:
+        return CallFailed(f"{prefix}: {failed}")
+    if response.status < 400:
+        return response.body
+    return CallFailed(f"failed to call webhook: {_refused(response)}")
+
+
+def _refused(response: Response) -> str:
+    """An HTTP error in client-go's words."""
+    if response.status == 404:
+        return "the server could not find the requested resource"
+    told = response.body.decode("utf-8", "replace").strip().replace("\n", "\\n")
+    if response.status >= 500:
+        return f'an error on the server ("{told}") has prevented the request from succeeding'
+    return f"the server responded with the status code {response.status}: {told}"
+
+
+Resolve = Callable[[str, str, int], tuple[str, int] | None]
+"""Namespace, name and port of a Service -> host and port, or None where there is none."""
+
+
+@final
+class HttpsCaller:
+    """Calls over the network, trusting each webhook's own bundle."""
+
+    def __init__(self, resolve: Resolve | None = None) -> None:
+        self._resolve = resolve
+
+    async def post(self, endpoint: Endpoint, body: bytes) -> Response:
+        """See `WebhookCaller`. A connection is made for each call and closed after it."""
+        url, name = endpoint.url, None
+        if endpoint.service is not None:
+            place = self._resolve(*endpoint.service) if self._resolve is not None else None
+            if place is None:
+                raise CallFailed(f'service "{endpoint.service[1]}" not found')
+            name = f"{endpoint.service[1]}.{endpoint.service[0]}.svc"
+            rest = url.removeprefix(f"https://{name}:{endpoint.service[2]}")
+            url = f"https://{place[0]}:{place[1]}{rest}"
+        try:
+            context = ssl.create_default_context(cadata=endpoint.ca_bundle.decode() or None)
+            return await _send(url, body, context, name)
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = "x509: certificate signed by unknown authority"
+            raise CallFailed(f"tls: failed to verify certificate: {why}") from error
+        except (aiohttp.ClientError, OSError, ssl.SSLError, UnicodeDecodeError) as error:
+            raise CallFailed(str(error)) from error
+
+
+async def _send(url: str, body: bytes, context: ssl.SSLContext, name: str | None) -> Response:
+    headers = {"content-type": "application/json", "user-agent": "kube-apiserver-admission"}
+    async with (
+        aiohttp.ClientSession(auto_decompress=True) as session,
+        session.post(url, data=body, headers=headers, ssl=context, server_hostname=name) as answer,
+    ):
+        return Response(status=answer.status, body=await answer.read())
