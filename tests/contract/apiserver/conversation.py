@@ -139,11 +139,9 @@ class Conversation:
             if "priority" in value and "format" in value:
                 # A column: its description is prose.
                 value = {k: v for k, v in value.items() if k != "description"}
-            return {self._text(k): self._plain(v, k) for k, v in sorted(value.items())}
+            return _settled({self._text(k): self._plain(v, k) for k, v in sorted(value.items())})
         if isinstance(value, list):
-            plain = [self._plain(child, key) for child in value]
-            # The real server checks some things twice, and says so twice.
-            return [c for i, c in enumerate(plain) if key != "causes" or c not in plain[:i]]
+            return [self._plain(child, key) for child in value]
         if isinstance(value, str):
             if key.endswith("resourceVersion") and value.isdigit():
                 return self._ordinal("version", value)
@@ -169,6 +167,19 @@ class Conversation:
     def _ordinal(self, kind: str, value: str) -> str:
         known = self.seen.setdefault(kind, {})
         return known.setdefault(value, f"<{kind} {len(known) + 1}>")
+
+
+def _settled(value: Json) -> Json:
+    """A `Status` whose causes stand in order, each once: the real server draws their order."""
+    details = value.get("details")
+    if not isinstance(details, dict) or not details.get("causes"):
+        return value
+    found = {f"{c.get('field')}: {c['message']}": c for c in details["causes"]}
+    causes = [found[text] for text in sorted(found)]
+    head, bracket, _ = value.get("message", "").partition(": [")
+    if bracket and value.get("reason") == "Invalid":
+        value["message"] = f"{head}: [{', '.join(sorted(found))}]"
+    return {**value, "details": {**details, "causes": causes}}
 
 
 def _established(crd: Any) -> bool:

@@ -10,7 +10,7 @@ from kaito.apiserver.server import ApiServer, User
 from kaito.kube.clock import LoopClock
 from tests.contract.apiserver import conversation
 from tests.contract.apiserver.real import plane, users
-from tests.controlplane import programs
+from tests.controlplane import needed
 from tests.controlplane.controlplane import ControlPlane
 
 
@@ -29,10 +29,7 @@ async def test_the_embedded_server(name: str) -> None:
 
 @pytest.fixture(scope="session")
 def real() -> Iterator[ControlPlane]:
-    folder = programs.find()
-    if folder is None:
-        pytest.skip("no real control plane: run `make controlplane` first")
-    with plane(folder) as up:
+    with plane(needed.folder()) as up:
         yield up
 
 

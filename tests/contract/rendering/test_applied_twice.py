@@ -30,7 +30,7 @@ from kaito.manifests.identity import Identity
 from kaito.manifests.render import render, render_all
 from kaito.manifests.revision import controller_revision, inputs
 from tests.contract.apiserver.real import plane, users
-from tests.controlplane import programs
+from tests.controlplane import needed
 from tests.manifests.rendering import OPTIONS, UID, planned
 from tests.manifests.test_golden import CASES
 
@@ -106,10 +106,7 @@ async def test_on_the_embedded_server(name):
 
 @pytest.fixture(scope="module")
 def real():
-    folder = programs.find()
-    if folder is None:
-        pytest.skip("no real control plane: run `make controlplane` first")
-    with plane(folder) as running:
+    with plane(needed.folder()) as running:
         yield running
 
 

@@ -20,7 +20,7 @@ from kaito.kube.resources import (
 )
 from tests.contract.workloads import scene as scenes
 from tests.contract.workloads.scene import Scene
-from tests.controlplane import programs
+from tests.controlplane import needed, programs
 from tests.controlplane.controlplane import ControlPlane
 
 BOTH = [
@@ -31,9 +31,9 @@ BOTH = [
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
-    folder = programs.find()
-    if folder is None or not programs.has_controllers(folder):
-        pytest.skip("no real control plane: run `make controlplane` first")
+    folder = needed.folder()
+    if not programs.has_controllers(folder):
+        pytest.skip(f"there are no controllers in {folder}: `make controlplane` builds them")
     with TemporaryDirectory() as state, ControlPlane(folder, Path(state)) as up:
         yield up
 
