@@ -1,12 +1,19 @@
 """The example operator, from its creation to its end, in virtual time."""
 
+from random import Random
+
 import pytest
 import yaml
 
+from kaito.framework.manager import Manager
+from kaito.kube.client import Client
+from kaito.kube.clock import LoopClock
 from kaito.kube.objects import ObjectKey
-from kaito.kube.resources import CONFIGMAPS, DEPLOYMENTS, EVENTS, SERVICES
+from kaito.kube.resources import CONFIGMAPS, CRDS, DEPLOYMENTS, EVENTS, SERVICES
 from kaito.testing.crashing import CrashPlan
 from kaito.testing.faults import WRITES, Which
+from kaito.testing.operating import operating
+from kaito.testing.waiting import Waiting
 from tests.testing.example import FOLDER, website
 
 HELLO = ObjectKey("default", "hello")
@@ -168,3 +175,26 @@ async def test_the_definition_refuses_what_the_type_refuses(embedded_api):
             await api.client.create(website.WEBSITES, hello(replicas=11))
         with pytest.raises(Invalid, match=r"spec\.message"):
             await api.client.create(website.WEBSITES, hello(message=""))
+
+
+async def test_a_site_becomes_ready_in_a_whole_cluster():
+    """With the cluster's controllers and a node, the web servers run and the site is Ready."""
+    from kaito.simulator.cluster import Cluster
+
+    clock = LoopClock()
+    async with Cluster(clock=clock, random=Random(1)) as cluster:
+        client = Client(cluster.transport(), clock=clock, random=Random(2))
+        await client.create(CRDS, website.CRD)
+
+        def make(transport):
+            manager = Manager(transport, clock=clock, random=Random(3))
+            website.setup(manager)
+            return manager
+
+        async with operating(make, cluster.transport):
+            await client.create(website.WEBSITES, hello())
+            waiting = Waiting(client)
+            site = await waiting.wait(
+                website.WEBSITES, HELLO, lambda s: ready(s)["status"] == "True", seconds=600
+            )
+            assert ready(site)["message"] == "2 of 2 web servers are available"
