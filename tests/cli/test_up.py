@@ -63,10 +63,11 @@ async def test_two_run_side_by_side_and_answer_plain_http(tmp_path):
     Ctrl-C ends each cleanly with 0, and nothing of it is left."""
     async with (
         kaito(tmp_path, "up", "-f", PHI_4, *FAST) as up,
-        kaito(tmp_path, "up") as other,
+        kaito(tmp_path, "up", "--kubeconfig", tmp_path / "mine") as other,
     ):
         path = (await up.until("export KUBECONFIG=")).partition("=")[2]
-        assert path != (await other.until("export KUBECONFIG=")).partition("=")[2]
+        mine = (await other.until("export KUBECONFIG=")).partition("=")[2]
+        assert mine == str(tmp_path / "mine")
         await _version(_private(path), tmp_path)
         url = re.match(r"export OPENAI_BASE_URL=(\S+)", await up.until("export OPENAI_"))[1]
         told = await _ask(url)

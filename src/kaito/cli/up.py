@@ -37,9 +37,15 @@ class Asked:
 )
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="Where to write one.")
 @click.option("--world-speed", type=click.FloatRange(1, 1000), default=60, show_default=True)
-@click.option("--log-format", type=click.Choice(["json", "console"]), default="console")
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="error"
+    "--log-format", type=click.Choice(["json", "console"]), default="console", show_default=True
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="error",
+    show_default=True,
+    help="Of the operator and the cluster, on stderr.",
 )
 def command(
     names: tuple[str, ...],
