@@ -54,6 +54,8 @@ class ManagerOptions:
     metrics_bind_address: str = ""
     """`host:port`, "" or "0" for none."""
     health_probe_bind_address: str = ""
+    debug_bind_address: str = ""
+    """Of `/debug`, which asks nobody who they are: keep it on loopback."""
     leader: LeaderOptions | None = None
     """None: no election, this process may always write."""
     identity: str = "manager"
@@ -181,6 +183,7 @@ class Manager:
         try:
             async with (
                 self._endpoints(),
+                self._debugging(),
                 self._webhooks.serving() if self._webhooks is not None else nullcontext(),
                 _beside([("caches", self.cache.run), *self._housekeeping()]),
                 self._recording(),
@@ -248,6 +251,14 @@ class Manager:
             registry=self.registry,
             probes=self._probes,
         )
+
+    def _debugging(self) -> AbstractAsyncContextManager[object]:
+        address = self.options.debug_bind_address
+        if address in ("", "0"):
+            return nullcontext()
+        from kaito.framework.debug import debugging, reports
+
+        return debugging(address, reports(self.cache, self._controllers.values))
 
     @asynccontextmanager
     async def _recording(self) -> AsyncIterator[None]:
