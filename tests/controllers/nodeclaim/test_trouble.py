@@ -7,6 +7,7 @@ import pytest
 from kaito.api.resources import NODECLAIMS
 from kaito.controllers.nodeclaim.options import NodeClaimOptions
 from kaito.kube.objects import Json
+from kaito.kube.resources import EVENTS
 from kaito.provisioner.cloud import reason_told
 from kaito.simulator.arm import answers
 from kaito.simulator.arm.answers import ArmError
@@ -368,3 +369,25 @@ async def told_reason(world: World, reason: str) -> bool:
 
 async def state(world: World, wanted: str) -> bool:
     return world.arm.states().get("ws1") == wanted
+
+
+async def test_a_launch_is_told_once_though_a_write_behind_it_fails() -> None:
+    """What is run again because the Node had changed meanwhile tells nothing a second time."""
+    world, refused = World(), []
+
+    def refuse(path: str) -> bool:
+        if path.startswith("/api/v1/nodes/") and len(refused) < 3:
+            refused.append(path)
+            return True
+        return False
+
+    async with world.running(), world.operator() as line:
+        line.refuse = refuse
+        await world.make(claim())
+        await world.until(world.ready)
+        await world.clock.sleep(60)
+        events = (await world.api.list(EVENTS)).items
+
+    assert len(refused) == 3
+    launched = [event for event in events if event.get("reason") == "Launched"]
+    assert [event.get("series") for event in launched] == [None]

@@ -120,14 +120,17 @@ class Launcher:
                 return self._refused(seen, failure)
 
     def _launched(self, seen: Observed, instance: Instance) -> Launch:
-        self._pace.forget(seen.uid)
-        self._events.event(
-            seen.record,
-            type="Normal",
-            reason=words.Condition.LAUNCHED,
-            message=f"machine {instance.name} ({instance.vm_size}) is running",
-            action=_LAUNCH,
-        )
+        self._pace.running(seen.uid)
+        message = f"machine {instance.name} ({instance.vm_size}) is running"
+        # The status that says so is yet to be written; when that fails, this is run again.
+        if self._pace.is_news(seen.uid, message):
+            self._events.event(
+                seen.record,
+                type="Normal",
+                reason=words.Condition.LAUNCHED,
+                message=message,
+                action=_LAUNCH,
+            )
         return Launch(condition=readiness.launched_true(seen), image=instance.image_version)
 
     def _under_way(self, seen: Observed, instance: Instance) -> Launch:

@@ -85,6 +85,10 @@ class Pace:
         before, entry.news = entry.news, message
         return before != message
 
+    def running(self, uid: str) -> None:
+        """Its machine runs: nothing is held against it any more, but what was told stays told."""
+        self._entries[uid] = _Entry(news=self._entry(uid).news)
+
     def forget(self, uid: str) -> None:
         self._entries.pop(uid, None)
 
