@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SEED = ROOT / "examples/fine-tuning/kaito_workspace_tuning_phi_3.yaml"
 PHI_4 = ROOT / "examples/inference/kaito_workspace_phi_4_mini.yaml"
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def environment(tmp_path, **extra):

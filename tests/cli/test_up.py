@@ -1,5 +1,6 @@
 """`kaito up`: an embedded cluster and the operator in the foreground."""
 
+import asyncio
 import re
 import signal
 import socket
@@ -125,6 +126,19 @@ async def test_interrupted_before_ready_is_130(tmp_path, number):
         code, err = await up.end()
 
     assert (code, err) == (INTERRUPTED, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.realtime
+async def test_it_ends_when_nobody_reads_any_more(tmp_path):
+    """`kaito up | head -1` must not stay behind unseen."""
+    async with kaito(tmp_path, "up", "-f", PHI_4) as up:
+        await up.until("# running")
+        up.process._transport.get_pipe_transport(1).close()
+        async with asyncio.timeout(30):
+            await up.process.wait()
+
+    assert up.process.returncode == OK
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,8 @@
 """What `kaito up` does between its first line and its last."""
 
 import asyncio
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -187,9 +189,14 @@ def _telling(sight: Sight) -> Iterator[Condition]:
 
 
 def _say(text: str) -> None:
-    """On stdout, at once: scripts wait for these lines."""
-    click.echo(text)
-    sys.stdout.flush()
+    """On stdout, at once: scripts wait for these lines. When nobody reads them any more, it is as
+    if Ctrl-C had been pressed."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGINT)
 
 
 def _tell(text: str) -> None:
