@@ -113,6 +113,82 @@ async def test_configurations_are_served_with_their_defaults():
     assert made["webhooks"][0]["reinvocationPolicy"] == "Never"
 
 
+WHERE = "webhooks[0]"
+NEVER = {"apiGroups": ["*"], "apiVersions": [], "operations": ["X"], "resources": ["*"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        (
+            {"name": "short"},
+            "name",
+            (
+                'Invalid value: "short": should be a domain with at least three segments separated '
+                "by dots"
+            ),
+        ),
+        (
+            {"rules": [NEVER]},
+            "rules[0].operations[0]",
+            (
+                'Unsupported value: "X": supported values: "*", "CONNECT", "CREATE", "DELETE", '
+                '"UPDATE"'
+            ),
+        ),
+        ({"rules": [NEVER]}, "rules[0].apiVersions", "Required value"),
+        (
+            {"failurePolicy": "No"},
+            "failurePolicy",
+            'Unsupported value: "No": supported values: "Fail", "Ignore"',
+        ),
+        (
+            {"sideEffects": None},
+            "sideEffects",
+            "Required value: must specify one of None, NoneOnDryRun",
+        ),
+        (
+            {"timeoutSeconds": 31},
+            "timeoutSeconds",
+            "Invalid value: 31: the timeout value must be between 1 and 30 seconds",
+        ),
+        (
+            {"clientConfig": {}},
+            "clientConfig",
+            "Required value: exactly one of url or service is required",
+        ),
+        (
+            {"clientConfig": {"url": "https://a/b?timeout=9"}},
+            "clientConfig.url",
+            'Invalid value: "timeout=9": query parameters are not permitted in the URL',
+        ),
+        (
+            {"clientConfig": {"service": {"namespace": "n", "name": "s", "path": "x"}}},
+            "clientConfig.service.path",
+            "Invalid value: \"x\": must start with a '/'",
+        ),
+        (
+            {"admissionReviewVersions": ["v9"]},
+            "admissionReviewVersions",
+            'Invalid value: ["v9"]: must include at least one of v1, v1beta1',
+        ),
+    ],
+)
+async def test_a_configuration_that_could_not_work_is_refused(fields, field, message):
+    """When it is written, not when somebody else writes something."""
+    world = World()
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "v"},
+        "webhooks": [{**hook("v"), **fields}],
+    }
+    told = await world.refused("POST", f"{GROUP}/validatingwebhookconfigurations", body)
+    causes = [(cause["field"], cause["message"]) for cause in told["details"]["causes"]]
+    assert (told["code"], told["reason"]) == (422, "Invalid")
+    assert (f"{WHERE}.{field}", message) in causes
+
+
 async def test_a_creation_is_shown_before_and_after_the_server_completed_it():
     """Mutating: no uid, no generated name. Validating: both, and the same are stored."""
     world = World()
