@@ -2,8 +2,20 @@
 
 import logging
 
+import pytest
 import structlog
 
 
 def pytest_configure():
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    """A program that is run in a test sets logging up for its process, which goes on after it."""
+    root = logging.getLogger()
+    before, handlers, level = structlog.get_config(), root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
