@@ -126,7 +126,7 @@ def _pruned(merged: Json, owners: Owners, last: Owned, shape: Shape) -> Json:
     before = typed.with_named(last.fields, type_)
     pruned = typed.remove(merged, before, type_) or {}
     # Give back what somebody (this manager's new configuration included) owns ...
-    by_version: dict[str, FieldSet] = {}
+    by_version: dict[str, FieldSet] = {last.version: FieldSet()}  # the order matters
     for owned in owners.values():
         known = by_version.get(owned.version, FieldSet())
         by_version[owned.version] = known.union(owned.fields)

@@ -210,7 +210,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         sub=_WORKLOAD,
         categories=_ALL,
         scale=_REPLICAS,
-        strategy=Strategy(generation=True, status_keeps=("labels",)),
+        strategy=Strategy(generation=True, counts_annotations=True, status_keeps=("labels",)),
     ),
     _kind(
         resources.REPLICASETS,

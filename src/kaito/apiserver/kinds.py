@@ -69,6 +69,8 @@ class Strategy:
     """Run on creates and on updates of the whole object: nobody owns what they set."""
     generation: bool = False
     """`metadata.generation` counts the changes of everything but metadata and status."""
+    counts_annotations: bool = False
+    """... and those of annotations."""
     terminate: Hook | None = None
     """Run when an object is marked as being deleted."""
     deletion_counts: bool = True

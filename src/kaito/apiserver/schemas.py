@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from kaito.apiserver.builtin import checking, decoding, defaulting, rules
-from kaito.apiserver.builtin.library import library
+from kaito.apiserver.builtin.library import OBJECT_META, library
 from kaito.apiserver.status import Cause, bad_request
 from kaito.kube.objects import Json
 from kaito.kube.schema import structural, validation
@@ -76,24 +76,15 @@ class Schemas:
 
         Raises `Refused` (400) when a value has the wrong type.
         """
-        if not schema.custom:
-            try:
-                return decoding.decode(obj, schema.schema)
-            except decoding.Unreadable as error:
-                raise bad_request(
-                    f'{schema.kind} in version "{schema.version}" cannot be handled as a '
-                    f"{schema.kind}: {error}"
-                ) from error
-        why = misfit(obj.get("metadata") or {})
-        if why:
+        try:
+            if schema.custom:
+                return [*_metadata(obj), *_unknown(structural.prune(obj, schema.schema))]
+            return decoding.decode(obj, schema.schema)
+        except decoding.Unreadable as error:
             raise bad_request(
                 f'{schema.kind} in version "{schema.version}" cannot be handled as a '
-                f"{schema.kind}: {why}"
-            )
-        dropped = structural.prune(obj, schema.schema)
-        # Metadata is decoded, and complained about, before the rest.
-        dropped.sort(key=lambda path: not path.startswith("metadata."))
-        return [f'unknown field "{path}"' for path in dropped]
+                f"{schema.kind}: {error}"
+            ) from error
 
     def default(self, schema: KindSchema, obj: Json, *, keep_nulls: bool = False) -> None:
         """Fill the kind's defaults into `obj`.
@@ -112,7 +103,8 @@ class Schemas:
         """Everything that is wrong with `obj` besides its metadata."""
         before = MISSING if old is None else old
         if schema.custom:
-            found = validation.validate(obj, schema.schema, old=before)
+            part = "status" if subresource == "status" else ""
+            found = validation.validate(obj, schema.schema, old=before, part=part)
         elif subresource:
             found = []
         else:
@@ -121,6 +113,21 @@ class Schemas:
                 *rules.check(schema.group, schema.kind, obj, old),
             ]
         return [_cause(error) for error in found]
+
+
+def _metadata(obj: Json) -> list[str]:
+    """The metadata of a custom object is read as that of any other."""
+    metadata = obj.get("metadata")
+    if metadata is None:
+        return []
+    if not isinstance(metadata, dict):
+        raise decoding.Unreadable(misfit(metadata) or "")
+    told = decoding.decode(metadata, library().definition(OBJECT_META))
+    return [text.replace('field "', 'field "metadata.', 1) for text in told]
+
+
+def _unknown(paths: list[str]) -> list[str]:
+    return [f'unknown field "{path}"' for path in paths]
 
 
 def _cause(error: FieldError) -> Cause:

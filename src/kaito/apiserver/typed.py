@@ -264,9 +264,8 @@ def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> 
     if isinstance(sample, dict) and _like(old, dict) and not type_.atomic_map() and (old or new):
         left, right = _content(old, {}), _content(new, {})
         for name in {**left, **right}:
-            below = type_.of_field(name) or Type(ANYTHING)
-            where = (*path, fieldsets.field(name))
-            _compare(left.get(name, MISSING), right.get(name, MISSING), below, where, found)
+            one, other = left.get(name, MISSING), right.get(name, MISSING)
+            _compare_member(one, other, type_, name, path, found)
         _note_presence(old, new, path, found)
         return
     keys = type_.list_keys() if isinstance(sample, list) and _like(old, list) else None
@@ -278,6 +277,19 @@ def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> 
         _note_presence(old, new, path, found)
     elif old != new or isinstance(old, bool) != isinstance(new, bool):
         found.modified.insert(path)
+        if isinstance(old, dict) != isinstance(new, dict) and not type_.atomic_map():
+            # What no schema describes may change its shape; what was below it goes or comes.
+            for name, item in old.items() if isinstance(old, dict) else ():
+                _compare_member(item, MISSING, type_, name, path, found)
+            for name, item in new.items() if isinstance(new, dict) else ():
+                _compare_member(MISSING, item, type_, name, path, found)
+
+
+def _compare_member(
+    old: Any, new: Any, type_: Type, name: str, path: Path, found: Comparison
+) -> None:
+    below = type_.of_field(name) or Type(ANYTHING)
+    _compare(old, new, below, (*path, fieldsets.field(name)), found)
 
 
 def _like(value: Any, shape: type) -> bool:

@@ -341,7 +341,7 @@ def update(
     escalation.check(call, new, old)
     if not prepared:
         reviewing.validate(call, new, old, options)
-        _count_generation(kind, new, old)
+        _count_generation(kind, new, old, call.target.subresource)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _keep_times(new, old)
     if new == old:
@@ -410,17 +410,23 @@ def isolate(kind: Kind, new: Json, old: Json, subresource: str) -> None:
 _NOT_COUNTED: Final = frozenset({"kind", "apiVersion", "metadata", "status"})
 
 
-def _count_generation(kind: Kind, new: Json, old: Json) -> None:
+def _count_generation(kind: Kind, new: Json, old: Json, subresource: str) -> None:
     """Generation grows when anything but metadata and status changed."""
     if not kind.strategy.generation:
         return
     meta, before = new["metadata"], old["metadata"]
-    if _counted(new) != _counted(old):
+    told = kind.strategy.counts_annotations and not subresource and _told(meta) != _told(before)
+    if told or _counted(new) != _counted(old):
         meta["generation"] = before.get("generation", 0) + 1
 
 
 def _counted(obj: Json) -> Json:
     return {name: value for name, value in obj.items() if name not in _NOT_COUNTED}
+
+
+def _told(meta: Json) -> Json:
+    found: Json = meta.get("annotations") or {}
+    return found
 
 
 def _finished(kind: Kind, new: Json) -> bool:

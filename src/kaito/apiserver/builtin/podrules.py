@@ -18,6 +18,23 @@ _MAY_CHANGE: Final = (
     "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
     "to 1 if it was previously negative)"
 )
+_SOURCES: Final[tuple[str, ...]] = (
+    "emptyDir",
+    "hostPath",
+    "secret",
+    "nfs",
+    "iscsi",
+    "persistentVolumeClaim",
+    "downwardAPI",
+    "configMap",
+    "azureFile",
+    "azureDisk",
+    "projected",
+    "csi",
+    "ephemeral",
+    "image",
+)
+"""In the order in which the server looks: the first is taken for what was meant."""
 _HANDLERS: Final = frozenset({"httpGet", "tcpSocket", "exec", "grpc"})
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_NUMBERS: Final = (
@@ -35,6 +52,7 @@ def check(spec: Json, path: str) -> Findings:
     for index, volume in enumerate(spec.get("volumes") or ()):
         name = volume.get("name") or ""
         yield from _name(name, f"{path}.volumes[{index}].name", volumes)
+        yield from _one_source(volume, f"{path}.volumes[{index}]")
     containers: set[str] = set()
     for part in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(part) or ()):
@@ -43,6 +61,13 @@ def check(spec: Json, path: str) -> Findings:
             if not container.get("image"):
                 yield fields.required(f"{where}.image")
             yield from _container(container, where, volumes)
+
+
+def _one_source(volume: Json, path: str) -> Findings:
+    given = [source for source in _SOURCES if source in volume]
+    given += [source for source in volume if source not in _SOURCES and source != "name"]
+    for source in given[1:]:
+        yield fields.forbidden(f"{path}.{source}", "may not specify more than 1 volume type")
 
 
 def _name(name: str, path: str, taken: set[str]) -> Findings:

@@ -115,6 +115,13 @@ def _stateful_set(obj: Json, old: Json | None) -> Findings:
         )
 
 
+def _deployment_strategy(obj: Json, _: Json | None) -> Findings:
+    strategy = _spec(obj).get("strategy") or {}
+    if strategy.get("type") == "Recreate" and strategy.get("rollingUpdate") is not None:
+        why = "may not be specified when strategy `type` is 'Recreate'"
+        yield fields.forbidden("spec.strategy.rollingUpdate", why)
+
+
 def _job(obj: Json, old: Json | None) -> Findings:
     spec = _spec(obj)
     name, uid = obj["metadata"].get("name"), obj["metadata"].get("uid")
@@ -272,6 +279,7 @@ _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
     ("apps", "Deployment"): (
         _replicas,
         _selects_its_pods("deployment"),
+        _deployment_strategy,
         _TEMPLATE,
         _unchanged("selector"),
     ),

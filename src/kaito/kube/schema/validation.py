@@ -25,13 +25,16 @@ UNCHECKED_RULES = (
 )
 
 
-def validate(obj: Any, schema: Schema, *, old: Any = MISSING, path: str = "") -> list[FieldError]:
+def validate(
+    obj: Any, schema: Schema, *, old: Any = MISSING, path: str = "", part: str = ""
+) -> list[FieldError]:
     """Every finding about `obj`; none means that it fits.
 
-    `old` is the stored object on an update. CEL rules run only when nothing worse was found, and
-    the last finding says so when they did not.
+    `old` is the stored object on an update; `part` names the one field that it may have changed
+    (`status`). CEL rules run only when nothing worse was found, and the last finding says so when
+    they did not.
     """
-    found = list(_check(obj, schema, path, old))
+    found = list(_part(obj, schema, part, old) if part else _check(obj, schema, path, old))
     found += _embedded(obj, schema, path)
     if old is MISSING or not list(_lists(old, schema, path)):
         found += _lists(obj, schema, path)
@@ -43,6 +46,17 @@ def validate(obj: Any, schema: Schema, *, old: Any = MISSING, path: str = "") ->
 
             found += cel.check(obj, schema, old=old, path=path)
     return found
+
+
+def _part(obj: Json, schema: Schema, name: str, old: Any) -> Iterator[FieldError]:
+    """One field alone; the server then names places in the texts as seen from there."""
+    child = schema.of_field(name)
+    if name not in obj or child is None:
+        return
+    before = old.get(name, MISSING) if isinstance(old, dict) else MISSING
+    for error in _check(obj[name], child, "", before):
+        where = join(name, error.path) if error.path else name
+        yield FieldError(where, error.reason, error.detail, error.value)
 
 
 def _check(value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
