@@ -67,6 +67,9 @@ class Server:
         address = plane.url.removeprefix("https://")
         self._connection = HTTPSConnection(address, context=trust, timeout=30)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def ask(self, path: str, body: Json | None = None) -> Json:
         headers = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
         method = "GET" if body is None else "POST"

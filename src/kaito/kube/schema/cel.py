@@ -36,6 +36,11 @@ _RESERVED = frozenset(
 )
 _HOLD_WHEN_EQUAL = frozenset({"self == oldSelf", "oldSelf == self"})
 """The commonest of all transition rules need no evaluation where nothing changed."""
+_HELD: set[tuple[Schema, str, str, str]] = set()
+"""Rules that held for a value: a rule depends on nothing else, and values come again and again."""
+_CASES_REMEMBERED = 4096
+_MOST_REMEMBERED = 2048
+"""Characters of a value beyond which it is hardly the same as another."""
 _OLD = re.compile(r"""(?:'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*")|\boldSelf\b""")
 
 
@@ -97,6 +102,9 @@ def _apply(rule: Json, value: Any, schema: Schema, path: str, old: Any) -> Itera
         return
     if known and old == value and (not transition or text in _HOLD_WHEN_EQUAL):
         return
+    case = (schema, text, fields.compact(value), fields.compact(old) if transition else "")
+    if case in _HELD:
+        return
     names = {"self": to_cel(value, schema)}
     if known:
         names["oldSelf"] = to_cel(old, schema)
@@ -108,6 +116,14 @@ def _apply(rule: Json, value: Any, schema: Schema, path: str, old: Any) -> Itera
         return
     if not outcome:
         yield _finding(rule, value, schema, path, names)
+    elif len(case[2]) + len(case[3]) <= _MOST_REMEMBERED:
+        _remember(case)
+
+
+def _remember(case: tuple[Schema, str, str, str]) -> None:
+    if len(_HELD) >= _CASES_REMEMBERED:
+        _HELD.clear()
+    _HELD.add(case)
 
 
 def _finding(
