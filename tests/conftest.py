@@ -6,7 +6,6 @@ import pytest
 import structlog
 from hypothesis import settings
 
-
 # Chance is seeded everywhere, so a run that failed fails again; a busy machine is no failure.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")

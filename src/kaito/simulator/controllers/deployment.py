@@ -161,7 +161,8 @@ class _Rollout:
             actions.append(Patch(resource=REPLICASETS, key=new.key, uid=new.meta.uid, patch=patch))
         if self._deployment.meta.annotations.get(REVISION) != wanted[REVISION]:
             patch = {"metadata": {"annotations": {REVISION: wanted[REVISION]}}}
-            actions.append(self._patch(patch))
+            # As Kubernetes does: by way of the status, where it is no change of what is wanted.
+            actions.append(self._patch(patch, "status"))
         return actions
 
     def _patch(self, patch: Json, subresource: str = "") -> Patch:
