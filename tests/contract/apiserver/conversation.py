@@ -71,7 +71,7 @@ def answers_path(name: str) -> Path:
 
 def answers(name: str) -> list[Json]:
     found: list[Json] = json.loads(answers_path(name).read_text())
-    return found
+    return [_owners_in_order(answer) for answer in found]
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Conversation:
         if "warning" in headers:
             shown["warning"] = self._plain(headers["warning"])
         shown["body"] = self._plain(_only(body, step.get("only")))
-        return shown
+        return _owners_in_order(shown)
 
     async def _send(self, step: Json) -> tuple[int, Json, Any]:
         transport = self.transports[step.get("user", "admin")]
@@ -180,6 +180,19 @@ def _settled(value: Json) -> Json:
     if bracket and value.get("reason") == "Invalid":
         value["message"] = f"{head}: [{', '.join(sorted(found))}]"
     return {**value, "details": {**details, "causes": causes}}
+
+
+def _owners_in_order(value: Any) -> Any:
+    """Entries of managedFields are ordered by whole seconds first, so a tick may swap two."""
+    if isinstance(value, dict):
+        ordered = {k: _owners_in_order(v) for k, v in value.items()}
+        owners = ordered.get("managedFields")
+        if isinstance(owners, list):
+            ordered["managedFields"] = sorted(owners, key=lambda o: json.dumps(o, sort_keys=True))
+        return ordered
+    if isinstance(value, list):
+        return [_owners_in_order(item) for item in value]
+    return value
 
 
 def _established(crd: Any) -> bool:
