@@ -113,6 +113,8 @@ def workspace_controller(manager: Manager, options: WorkspaceOptions) -> Control
             owned_by(kind, WORKSPACES, label_selector=OURS)
             for kind in (STATEFULSETS, JOBS, SERVICES)
         ),
+        # Nothing waits for its events; but no reconcile may run before it has been read.
+        owned_by(CONTROLLERREVISIONS, WORKSPACES, label_selector=Label.REVISION_OWNER),
     ]
     reconciler = WorkspaceReconciler(manager, observer, options)
     return Controller(NAME, reconciler, sources, ControllerOptions(concurrency=options.concurrency))
