@@ -24,7 +24,7 @@ class Recorded:
         return None if len(self.seen) == 1 else "not up"
 
 
-async def test_s70_webhooks_are_up_before_the_first_list_and_until_the_last():
+async def test_webhooks_are_up_before_the_first_list_and_until_the_last():
     """A cache may need our conversion webhook to list a kind."""
     world = World()
     hooks, manager = Recorded(world), world.manager()

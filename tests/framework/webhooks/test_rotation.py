@@ -74,7 +74,7 @@ def settled(content, now):
     return step(content, now, now - DAY, OPTIONS)
 
 
-def test_s66_what_is_missing_is_made_at_once():
+def test_what_is_missing_is_made_at_once():
     """An empty Secret, one with rubbish, and one that ended long ago: all are filled, and whoever
     trusts the new bundle takes the new leaf."""
     first = step({}, START, None, OPTIONS).content
@@ -142,7 +142,7 @@ def test_a_lost_leaf_and_changed_names_bring_a_new_leaf():
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_s66_a_year_of_rotations_without_a_moment_of_mistrust(seed):
+def test_a_year_of_rotations_without_a_moment_of_mistrust(seed):
     """API servers and replicas hear late, leaders change and forget, configurations stay behind
     for days: every leaf that is shown is trusted by every API server, at any time."""
     random = Random(seed)
@@ -268,7 +268,7 @@ def replica(world, seed):
     return manager, server, certificates
 
 
-async def test_s66_the_leader_fills_the_secret_publishes_and_rotates_and_every_replica_serves():
+async def test_the_leader_fills_the_secret_publishes_and_rotates_and_every_replica_serves():
     """From nothing, over ten virtual hours with authorities of four: the bundle of the Secret
     is in every configuration, and both replicas have loaded the leaf that is in the Secret."""
     world = World()
@@ -310,7 +310,7 @@ async def shown_at(address):
 
 
 @pytest.mark.realtime
-async def test_s65_a_rotated_secret_is_shown_by_the_next_handshake():
+async def test_a_rotated_secret_is_shown_by_the_next_handshake():
     """The same context, no restart: old callers keep their connections, new ones see the new."""
     content = step({}, datetime.now(UTC), None, OPTIONS).content
     metrics = WebhookMetrics(CollectorRegistry())

@@ -5,6 +5,9 @@ The kubelet replaces a mounted Secret by moving a link: files are compared by co
 
 import os
 import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, final
 
@@ -29,20 +32,42 @@ def server_context() -> ssl.SSLContext:
 def load(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """Use a new pair (PEM) from the next handshake on. Raises ssl.SSLError and leaves the old one.
 
-    The ssl module reads pairs from files alone; this one has no name and is in memory only, so it
-    also works where every file system is read-only.
+    The ssl module reads pairs from files alone. Where the system has files without a name (Linux)
+    the key is in memory only, which also works where every file system is read-only; elsewhere it
+    is in a file that its owner alone can read, for the moment of the reading. Raises OSError where
+    neither can be had.
     """
-    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
-    _load(context, certificate, key)
+    pair = certificate + b"\n" + key
+    with _anonymous(pair) if hasattr(os, "memfd_create") else _momentary(pair) as path:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password=_no_password)
+        context.load_cert_chain(path, password=_no_password)
 
 
-def _load(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+def _no_password() -> str:
+    """An encrypted key is an error here; OpenSSL would ask the terminal, and wait."""
+    return ""
+
+
+@contextmanager
+def _anonymous(content: bytes) -> Iterator[str]:
+    """The path of a file in memory."""
     descriptor = os.memfd_create("certificate")
-    try:
-        os.write(descriptor, certificate + b"\n" + key)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{descriptor}"
+
+
+@contextmanager
+def _momentary(content: bytes) -> Iterator[str]:
+    """The path of a file in a folder of its own (0700), both gone when left."""
+    with tempfile.TemporaryDirectory(prefix="kaito-") as folder:
+        path = Path(folder, "pair.pem")
+        # mkstemp's mode, and never through a link.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        yield str(path)
 
 
 @final

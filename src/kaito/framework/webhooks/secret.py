@@ -123,7 +123,7 @@ class SecretCertificates:
             load(self._context, *pair)
             self._loaded = pair
             log.info("certificate loaded", secret=str(self._key))
-        except ssl.SSLError as error:
+        except (OSError, ssl.SSLError) as error:
             self._metrics.certificate_errors.inc()
             log.warning("certificate unreadable", secret=str(self._key), error=str(error))
 
