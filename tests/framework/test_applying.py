@@ -151,8 +151,33 @@ async def test_a_strangers_object_without_an_owner_is_named_by_its_writer() -> N
         assert await live_data(lab) == {"a": "theirs"}
 
 
+async def test_a_strangers_object_is_not_joined_where_no_field_is_contested() -> None:
+    """It has no owner and none of our fields: an apply would just add ours. Nothing is written."""
+    async with laboratory() as lab:
+        theirs = {
+            "metadata": {"name": "x", "namespace": "default"},
+            "data": {"theirs": "1"},
+        }
+        lab.network.lag = 30.0
+        made = await lab.direct.create(CONFIGMAPS, theirs, field_manager="kubectl-create")
+        assert await ensured(lab, intent(a="1")) == NameConflict(owner="kubectl-create")
+        live = await lab.direct.get(CONFIGMAPS, key("x"))
+        assert live.meta.resource_version == made.meta.resource_version
+
+
+async def test_our_object_that_the_cache_has_not_seen_and_is_as_intended_costs_a_read() -> None:
+    """Whatever hides it from the cache, a selector or a delay: it is found to be right."""
+    async with laboratory() as lab:
+        lab.network.lag = 30.0
+        ours = intent(a="1")
+        ours["metadata"]["annotations"] = {HASH: digest_of(intent(a="1"))}
+        await lab.direct.create(CONFIGMAPS, ours, field_manager=MANAGER)
+        assert isinstance(await ensured(lab, intent(a="1")), Unchanged)
+        assert [told.split()[0] for told in lab.network.told()] == ["PATCH", "GET"]
+
+
 async def test_our_object_that_the_cache_has_not_seen_is_not_a_stranger() -> None:
-    """Made by our former self, by a create: the unforced apply conflicts, the live object turns
+    """Made by our former self, by a create: the first apply conflicts, the live object turns
     out to be our owner's, and is adopted, though nothing was in the cache."""
     async with laboratory() as lab:
         lab.network.lag = 5.0

@@ -166,13 +166,15 @@ def _config(call: Call) -> Json:
 def _apply_new(call: Call, config: Json, options: WriteOptions) -> Written:
     if call.target.subresource:
         raise not_found(call.kind.resource, call.target.name)
-    uid = metadata.meta(config).get("uid")
-    if uid:
+    given = metadata.meta(config)
+    if uid := given.get("uid"):
         why = (
             f"uid mismatch: the provided object specified uid {uid}, "
             "and no existing object was found"
         )
         raise conflict(call.kind.resource, call.target.name, why)
+    # A version is a condition on what exists; nothing does.
+    given.pop("resourceVersion", None)
     obj = _applied(call, None, config, options)
     return writing.create(call, obj, options, owned=True)
 

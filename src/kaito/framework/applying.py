@@ -4,8 +4,9 @@ Server-side apply has edges, and each has its guard here:
 
 - an apply of an absent object creates it; so does one of an object that was deleted meanwhile,
   unless its uid is sent: what is known is applied with its uid;
-- a forced apply takes a stranger's object over: what is not known is applied without force, and
-  after a conflict one live read decides whose it is;
+- an apply onto a stranger's object joins it, with force or without, where no field is contested:
+  what is not known is applied with a version that no object has, which only an absent one lets
+  pass, and after the conflict one live read decides whose it is;
 - an apply onto an object that is being deleted succeeds and is lost: it is waited for instead;
 - a converged object costs no request: an annotation holds a hash of the intent that was applied
   last, and the cached object is looked at for whether it still contains the intent;
@@ -23,7 +24,7 @@ import msgspec
 from kaito.framework.consistent import ConsistentClient
 from kaito.framework.managed import taken_over
 from kaito.kube.containment import ListKeys, differences
-from kaito.kube.errors import Conflict, Invalid
+from kaito.kube.errors import Conflict
 from kaito.kube.objects import Json, Record, Resource, key_of, record_of
 
 
@@ -81,6 +82,10 @@ class NameConflict:
 
 
 _NOBODY = "an owner that it does not name"
+
+_ABSENT = "1"
+"""A resourceVersion that no object has: an empty etcd is at 1, so its first object is at 2. In an
+apply it is a precondition for an object that exists, and of no concern for one that does not."""
 
 Outcome = Created | Updated | Unchanged | Terminating | NameConflict
 
@@ -151,26 +156,25 @@ class _Step:
         return accepted.issuperset(self._differences(known))
 
     async def first(self) -> Outcome:
-        """The object is not in the cache: create it, without force, in case it exists."""
+        """The object is not in the cache: create it, unless it exists."""
+        metadata = {**self.intent["metadata"], "resourceVersion": _ABSENT}
         try:
-            record = await self._apply(self.intent, force=False)
-        except (Conflict, Invalid) as error:
+            record = await self._apply({**self.intent, "metadata": metadata}, force=False)
+        except Conflict as error:
             return await self._contested(error)
-        if record.meta.deleting:
-            return Terminating(record=record)
         return Created(record=record, rewritten=self._rewritten(record))
 
     async def again(self, known: Record) -> Outcome:
         """The object is ours and differs."""
-        foreign = self.options.hash_annotation not in known.meta.annotations
+        foreign = self._foreign(known)
         if foreign and self.options.adopt_managers:
             live = await self.client.get_live_json(self.resource, known.key)
             if live is not None and live["metadata"].get("uid") == known.meta.uid:
                 await self._take_over(live)
         return await self._forced(known.meta.uid, adopted=foreign)
 
-    async def _contested(self, error: Conflict | Invalid) -> Outcome:
-        """The server refused: somebody else's fields are in the way, or a second controller."""
+    async def _contested(self, error: Conflict) -> Outcome:
+        """There is one that the cache does not show."""
         live = await self.client.get_live_json(self.resource, key_of(self.intent))
         if live is None:
             raise error
@@ -179,10 +183,14 @@ class _Step:
             return Terminating(record=record)
         if not self.ours(record):
             return NameConflict(owner=owner_of(record) if record.meta.owners else _writers(live))
-        if isinstance(error, Invalid):
-            raise error
+        if self.converged(record):
+            return Unchanged(record=record)
         await self._take_over(live)
-        return await self._forced(record.meta.uid, adopted=True)
+        return await self._forced(record.meta.uid, adopted=self._foreign(record))
+
+    def _foreign(self, record: Record) -> bool:
+        """Whether it was never applied by this program."""
+        return self.options.hash_annotation not in record.meta.annotations
 
     async def _take_over(self, live: Json) -> None:
         """Make the former managers' fields ours, so that leaving one out removes it."""
