@@ -22,6 +22,7 @@ from kaito.kube.resources import NODES
 from kaito.kube.transport import Transport
 from kaito.simulator import system
 from kaito.simulator.arm.endpoint import ArmEndpoint
+from kaito.simulator.arm.machines import Machine
 from kaito.simulator.arm.pools import ArmOptions
 from kaito.simulator.controllers import group as control_plane
 from kaito.simulator.engine import Engine, EngineOptions
@@ -45,6 +46,8 @@ class ClusterOptions:
     engine: EngineOptions = field(default_factory=EngineOptions)
     system_node: bool = True
     """A node without GPUs from the start, so that a pod that needs none has a place."""
+    machines: tuple[Machine, ...] = ()
+    """More machines that are always there, beside those that the cloud is asked for."""
     ca_pem: str = ""
     """The certificate authority that pods are told to trust."""
 
@@ -120,7 +123,7 @@ class Cluster:
         )
 
     def _machines(self) -> system.WithMachines:
-        always = []
+        always = [*self.options.machines]
         if self.options.system_node:
             now = self.world_clock.wall()
             always.append(system.system_machine(self.options.arm, self.options.nodes, now))

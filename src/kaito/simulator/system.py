@@ -45,12 +45,13 @@ class WithMachines:
     def __init__(self, inner: MachineSource, always: Iterable[Machine]) -> None:
         self._inner = inner
         self._always = tuple(always)
+        self._names = frozenset(machine.name for machine in self._always)
 
     def current(self) -> tuple[Machine, ...]:
         return self._all(self._inner.current())
 
     async def changed(self, seen: tuple[Machine, ...]) -> tuple[Machine, ...]:
-        others = tuple(machine for machine in seen if machine not in self._always)
+        others = tuple(machine for machine in seen if machine.name not in self._names)
         return self._all(await self._inner.changed(others))
 
     def _all(self, others: tuple[Machine, ...]) -> tuple[Machine, ...]:
