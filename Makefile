@@ -3,6 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ACT ?=
+WHAT ?=
 PYTEST_ARGS ?=
 
 .PHONY: help
@@ -57,6 +58,10 @@ controlplane: .venv/.dev ## Build etcd and Kubernetes from pinned Go modules, on
 .PHONY: test-e2e
 test-e2e: controlplane ## The operator and simulated machines on that control plane, by kubectl
 	@$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: .venv/.dev ## Measure, and print one table (WHAT="relisting churn": only these; WHAT=everything)
+	@$(BIN)/python -m benchmarks $(WHAT)
 
 .PHONY: golden
 golden: .venv/.dev ## Rewrite the recorded objects from what is rendered now; review the diff

@@ -192,7 +192,8 @@ async def test_s34_the_version_of_a_store_is_that_of_its_slowest_shard() -> None
 
 
 async def test_a_large_replacement_yields_and_is_swapped_in_one_step() -> None:
-    """While a relist of many objects is being prepared others run, and see the old content only."""
+    """While a relist of many objects is being prepared others run, and see the old content only;
+    others run, too, while what it replaced is freed, which takes as long."""
     store, shard, seen = watched(colour=colour)
     await shard.replace([widget_record("old", 1)], "1", pause)
     seen.clear()
@@ -203,8 +204,21 @@ async def test_a_large_replacement_yields_and_is_swapped_in_one_step() -> None:
 
     records = [widget_record(f"w{n}", n + 2) for n in range(3 * SLICE)]
     await shard.replace(records, "9999", look)
-    assert lengths == {(1, 0)}
-    assert len(seen) == 3 * SLICE + 1
+    assert lengths == {(1, 0), (3 * SLICE, 3 * SLICE + 1)}
+
+
+async def test_of_an_unchanged_object_the_copy_at_hand_is_the_one_to_keep() -> None:
+    """What a list brings again is recognised by uid and version before it is held twice."""
+    _, shard, _ = watched()
+    old = widget_record("a", 1)
+    await shard.replace([old], "1", pause)
+    assert shard.known(widget_record("a", 1)) is old
+    for fresh in (
+        widget_record("a", 2),
+        widget_record("a", 1, uid="another"),
+        widget_record("b", 1),
+    ):
+        assert shard.known(fresh) is fresh
 
 
 async def test_records_in_the_store_are_not_tracked_by_the_collector() -> None:

@@ -77,9 +77,10 @@ class Attempt:
         seconds = self.clock.monotonic() - started
         self.metrics.results[outcome] += 1
         self.metrics.seconds.observe(seconds)
-        if outcome != "error":
-            level = self.log.info if facts else self.log.debug
-            level("reconciled", **_line(facts, result=outcome, seconds=round(seconds, 6)))
+        if facts and outcome != "error":
+            self.log.info("reconciled", **_line(facts, result=outcome, seconds=round(seconds, 6)))
+        elif outcome != "error":
+            self.log.debug("reconciled", result=outcome, seconds=round(seconds, 6))
 
     def _enter(self, key: ObjectKey) -> dict[str, Any]:
         """This task's context is its own, so nothing has to be put back afterwards."""
@@ -93,29 +94,24 @@ class Attempt:
         self, item: Item[ObjectKey], once: "_Once", started: float, facts: dict[str, Any]
     ) -> Outcome:
         try:
-            result = await self._call(item.key, once)
+            work: Awaitable[Result] = report_blocking(
+                self.reconciler.reconcile(item.key), self.clock.monotonic, self._blocked
+            )
+            if self.timeout is not None:
+                work = self._in_time(_this_task(), self.timeout, work, once)
+            result = await work
+        except asyncio.CancelledError:
+            if _this_task().cancelling():
+                raise
+            return self._failed(item, _Interrupted("cancelled from within"), started, facts)
         except Exception as error:  # noqa: BLE001 - the one place where a run's failure ends
-            seconds = round(self.clock.monotonic() - started, 6)
-            told = _line(facts, result="error", seconds=seconds)
-            return self._failed(item, error, told)
+            return self._failed(item, error, started, facts)
         self.queue.forget(item.key)
         if isinstance(result, Again):
             priority = item.priority if result.priority is None else result.priority
             self.queue.add_after(item.key, result.after, priority=priority)
             return "requeue_after"
         return "success"
-
-    async def _call(self, key: ObjectKey, once: "_Once") -> Result:
-        task = _this_task()
-        work = report_blocking(self.reconciler.reconcile(key), self.clock.monotonic, self._blocked)
-        try:
-            if self.timeout is None:
-                return await work
-            return await self._in_time(task, self.timeout, work, once)
-        except asyncio.CancelledError:
-            if task.cancelling():
-                raise
-            raise _Interrupted("the run was cancelled from within") from None
 
     async def _in_time(
         self, task: asyncio.Task[Any], timeout: float, work: Awaitable[Result], once: "_Once"
@@ -146,7 +142,11 @@ class Attempt:
         self.metrics.blocked += 1
         self.log.warning("reconcile blocked the event loop", blocked_seconds=round(seconds, 3))
 
-    def _failed(self, item: Item[ObjectKey], error: Exception, told: dict[str, Any]) -> Outcome:
+    def _failed(
+        self, item: Item[ObjectKey], error: Exception, started: float, facts: dict[str, Any]
+    ) -> Outcome:
+        seconds = round(self.clock.monotonic() - started, 6)
+        told = _line(facts, result="error", seconds=seconds)
         causes = tuple(_leaves(error))
         if any(isinstance(cause, Fenced) for cause in causes):
             raise error

@@ -229,7 +229,7 @@ class Reflector:
                 if event.type == "DELETED":
                     content.pop(key, None)
                 else:
-                    content[key] = self._transformed(record)
+                    content[key] = self._kept(record)
         raise _Cut("the stream ended before its initial objects were complete")
 
     async def _fill_by_list(self, version: str) -> None:
@@ -240,7 +240,7 @@ class Reflector:
         """In pages when the read is consistent; else whole, so that a cache may serve it."""
         limit = 0 if version else self._options.page_size
         page = await self._page(limit=limit, version=version)
-        records = [self._transformed(item) for item in page.items]
+        records = [self._kept(item) for item in page.items]
         while page.continue_:
             try:
                 page = await self._page(limit=limit, token=page.continue_)
@@ -248,7 +248,7 @@ class Reflector:
                 self._count("continue_expired")
                 page = await self._page(limit=0)
                 records = []
-            records += [self._transformed(item) for item in page.items]
+            records += [self._kept(item) for item in page.items]
         return records, page.resource_version
 
     async def _filled(self, records: Iterable[Record], version: str) -> None:
@@ -387,6 +387,11 @@ class Reflector:
     def _transformed(self, record: Record) -> Record:
         transform = self._options.transform
         return record if transform is None else transform(record)
+
+    def _kept(self, record: Record) -> Record:
+        """Of two copies of the same the old one: a list of what is known needs no memory, and
+        what would be freed at once in the end, stopping the loop, is freed as it comes."""
+        return self._shard.known(self._transformed(record))
 
     async def _pause(self) -> None:
         await self._clock.sleep(0)

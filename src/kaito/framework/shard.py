@@ -6,7 +6,7 @@ loop as often as it likes, and is then swapped in within one step. Nobody ever s
 
 import heapq
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from kaito.framework.events import Added, Deleted, Event, Updated
 from kaito.framework.index import Index, IndexFunction, Key
@@ -69,7 +69,15 @@ class Shard:
                 await pause()
         for name in sorted(self.indexes.keys() - known):  # declared while we yielded
             indexes[name] = self._indexed(content, self.indexes[name].function)
-        self._swap(content, indexes, version, [*gone, *changed])
+        before, events = list(self.records.values()), [*gone, *changed]
+        del gone, changed
+        self._swap(content, indexes, version, events)
+        await _let_go(pause, before, events)
+
+    def known(self, record: Record) -> Record:
+        """The very record that is held, if it is of the same uid and resourceVersion; else this."""
+        held = self.records.get((record.meta.namespace, record.meta.name))
+        return held if held is not None and same_version(held, record) else record
 
     def upsert(self, record: Record, *, advance: bool = True) -> None:
         """An ADDED or MODIFIED event. `advance`: its version is where the stream has got to."""
@@ -241,6 +249,14 @@ class Shard:
         reached = int(self.version) if well_formed(self.version) else None
         while self._waiting and (reached is None or self._waiting[0][0] <= reached):
             heapq.heappop(self._waiting)[2]()
+
+
+async def _let_go(pause: Pause, *lists: list[Any]) -> None:
+    """Freeing thirty thousand records at once stops the loop for longer than decoding a page."""
+    for held in lists:
+        while len(held) > SLICE:
+            del held[-SLICE:]
+            await pause()
 
 
 def same_version(a: Record, b: Record) -> bool:
