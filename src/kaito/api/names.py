@@ -90,6 +90,8 @@ class Annotation:
     """Karpenter: `true` on claims that must not be consolidated away."""
     SERVE_AFTER_TUNING: Final = "kaito.sh/serve-after-tuning"
     """`false` ends a tuning Workspace with its Job; otherwise the tuned adapter is served."""
+    UPDATE: Final = "kaito.sh/update"
+    """A value that it has not had before asks for what this version of the operator renders."""
     APPLIED: Final = "kaito.sh/applied"
     """The hash of what we last applied to this object."""
     WORKSPACE_UID: Final = "kaito.sh/workspace-uid"
@@ -206,6 +208,12 @@ class Reason:
     """Work is under way."""
     DELETING: Final = "Deleting"
     """The Workspace is being deleted."""
+
+    # Of UpdateAvailable, beside those of refusals.
+    TAKEN_OVER: Final = "TakenOver"
+    """The workload is as KAITO made it, and would be rendered differently here."""
+    NEWER_RENDERING: Final = "NewerRendering"
+    """An earlier version of the operator rendered the workload, and this one would differ."""
 
     # KAITO's own, per condition type.
     NODECLAIMS_READY: Final = "NodeClaimsReady"

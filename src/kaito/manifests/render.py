@@ -1,14 +1,18 @@
 """A Plan becomes objects: what `kaito render` prints and what the controller applies."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from kaito.kube.objects import Json
+from kaito.kube.resources import DEPLOYMENTS, JOBS, STATEFULSETS
 from kaito.manifests import inference, tuning
 from kaito.manifests.identity import Identity, claim_name
 from kaito.manifests.nodeclaim import node_claim
 from kaito.manifests.options import RenderOptions
 from kaito.planning.decision import Plan
+
+WORKLOADS: Final = frozenset({STATEFULSETS.kind, JOBS.kind, DEPLOYMENTS.kind})
+"""Kinds that run pods. No Deployment is rendered; one that KAITO made may be kept."""
 
 
 @final
@@ -20,6 +24,13 @@ class Rendered:
     """The workload and what it needs: ConfigMap, StatefulSet or Job, Services of inference."""
     served: tuple[Json, ...] = ()
     """Tuning only: what serves the adapter once training has succeeded."""
+    claims: int | None = None
+    """Of what was taken over: its machines that are ours to replace. None: one per node."""
+
+    @property
+    def workload(self) -> Json:
+        """What runs the engine or the training."""
+        return next(child for child in self.first if child["kind"] in WORKLOADS)
 
     @property
     def all(self) -> tuple[Json, ...]:

@@ -10,7 +10,7 @@ import json
 
 from kaito.api.names import Annotation, Label
 from kaito.api.workspace import Workspace
-from kaito.kube.objects import Json
+from kaito.kube.objects import Json, Record
 from kaito.manifests.identity import Identity
 from kaito.manifests.render import Rendered
 
@@ -26,6 +26,7 @@ RENDERING_ANNOTATIONS = (
     Annotation.USE_LOCAL_WEIGHTS,
     Annotation.SERVE_AFTER_TUNING,
     Annotation.BYPASS_RESOURCE_CHECKS,
+    Annotation.UPDATE,
 )
 """Annotations of a Workspace that change what is rendered; they are inputs like its fields."""
 
@@ -55,21 +56,21 @@ def controller_revision(identity: Identity, wanted: Json, rendered: Rendered, nu
     metadata = identity.metadata(f"{identity.name}-{fingerprint[:10]}")
     metadata["labels"] = {Label.REVISION_OWNER: identity.name}
     metadata["annotations"] = {Annotation.HASH: fingerprint}
+    kept: Json = {"first": list(rendered.first), "served": list(rendered.served)}
+    if rendered.claims is not None:
+        kept["claims"] = rendered.claims
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": metadata,
         "revision": number,
-        "data": {
-            **wanted,
-            "rendered": {"first": list(rendered.first), "served": list(rendered.served)},
-        },
+        "data": {**wanted, "rendered": kept},
     }
 
 
-def recorded(data: Json) -> Rendered | None:
-    """The children recorded in a revision's `data`; None in one that KAITO wrote."""
-    found = data.get("rendered")
-    if not found:
-        return None
-    return Rendered(first=tuple(found["first"]), served=tuple(found["served"]))
+def recorded(record: Record) -> Rendered:
+    """The children recorded in one of our revisions."""
+    found = record.get("data", "rendered")
+    return Rendered(
+        first=tuple(found["first"]), served=tuple(found["served"]), claims=found.get("claims")
+    )

@@ -46,8 +46,8 @@ _PROBE_NUMBERS: Final = (
 )
 
 
-def check(spec: Json, path: str) -> Findings:
-    """Findings beyond what the schema tells."""
+def check(spec: Json, path: str, claimed: frozenset[str] = frozenset()) -> Findings:
+    """Findings beyond what the schema tells. `claimed`: volumes that the pod's maker will add."""
     volumes: set[str] = set()
     for index, volume in enumerate(spec.get("volumes") or ()):
         name = volume.get("name") or ""
@@ -60,7 +60,7 @@ def check(spec: Json, path: str) -> Findings:
             yield from _name(container.get("name") or "", f"{where}.name", containers)
             if not container.get("image"):
                 yield fields.required(f"{where}.image")
-            yield from _container(container, where, volumes)
+            yield from _container(container, where, claimed | volumes)
 
 
 def _one_source(volume: Json, path: str) -> Findings:
@@ -79,7 +79,7 @@ def _name(name: str, path: str, taken: set[str]) -> Findings:
     taken.add(name)
 
 
-def _container(container: Json, path: str, volumes: set[str]) -> Findings:
+def _container(container: Json, path: str, volumes: frozenset[str]) -> Findings:
     yield from _ports(container.get("ports") or (), path)
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes and mount.get("name"):

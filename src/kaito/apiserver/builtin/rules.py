@@ -77,7 +77,9 @@ def _pods(path: str, restart: tuple[str, ...] = ("Always",)) -> Rule:
         for step in path.split("."):
             spec = (spec or {}).get(step)
         spec = spec or {}
-        yield from podrules.check(spec, path)
+        templates = (obj.get("spec") or {}).get("volumeClaimTemplates") or ()
+        claimed = frozenset((one.get("metadata") or {}).get("name") or "" for one in templates)
+        yield from podrules.check(spec, path, claimed)
         policy = spec.get("restartPolicy", restart[0])
         if policy not in restart:
             where = f"{path}.restartPolicy"

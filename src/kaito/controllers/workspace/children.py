@@ -7,8 +7,18 @@ from kaito.api.names import Annotation, Reason
 from kaito.controllers.workspace.machines import name_conflict
 from kaito.controllers.workspace.observed import Observed
 from kaito.controllers.workspace.progress import Step, waiting
-from kaito.controllers.workspace.workload import Revision, outdated_job, stamped
-from kaito.framework.applying import ApplyOptions, Created, NameConflict, Terminating, ensure
+from kaito.controllers.workspace.takeover import FIELD_MANAGERS
+from kaito.controllers.workspace.target import Revision, Target
+from kaito.controllers.workspace.workload import outdated, stamped
+from kaito.framework.applying import (
+    ApplyOptions,
+    Created,
+    NameConflict,
+    Outcome,
+    Terminating,
+    Updated,
+    ensure,
+)
 from kaito.framework.consistent import ConsistentClient
 from kaito.framework.recorder import Recorder
 from kaito.kube.errors import NotFound
@@ -16,18 +26,18 @@ from kaito.kube.objects import Json, Record, Resource, key_of
 from kaito.kube.resources import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
+    DEPLOYMENTS,
     JOBS,
     SERVICES,
     STATEFULSETS,
 )
-from kaito.manifests.identity import Identity
+from kaito.manifests.render import WORKLOADS
 from kaito.manifests.revision import HISTORY_LIMIT, controller_revision
 
 _BY_KIND = {
     resource.kind: resource
-    for resource in (CONFIGMAPS, CONTROLLERREVISIONS, JOBS, SERVICES, STATEFULSETS)
+    for resource in (CONFIGMAPS, CONTROLLERREVISIONS, DEPLOYMENTS, JOBS, SERVICES, STATEFULSETS)
 }
-_WORKLOADS = frozenset({JOBS.kind, STATEFULSETS.kind})
 
 
 @final
@@ -39,11 +49,12 @@ class Children:
         self._recorder = recorder
         self._field_manager = field_manager
 
-    async def ensure(
-        self, observed: Observed, identity: Identity, wanted: Json, revision: Revision
-    ) -> Step | None:
+    async def ensure(self, observed: Observed, target: Target) -> Step | None:
         """Record the revision, make way for its workload, apply it. A step if a name is taken."""
-        record = controller_revision(identity, wanted, revision.rendered, revision.number)
+        revision = target.revision
+        record = controller_revision(
+            target.identity, target.wanted, revision.rendered, revision.number
+        )
         conflict = await self._apply_all(observed, [record])
         if conflict is not None:
             return conflict
@@ -59,23 +70,20 @@ class Children:
         return await self._apply_all(observed, children)
 
     def _stamp(self, child: Json, revision: Revision) -> Json:
-        return stamped(child, revision.number) if child["kind"] in _WORKLOADS else child
+        return stamped(child, revision.number) if child["kind"] in WORKLOADS else child
 
     async def _make_way(self, observed: Observed, revision: Revision) -> bool:
-        """Before training again: the old Job goes, and the server that holds the GPUs.
+        """Delete what has to go before this revision's workload can be made.
 
-        True while they are still going; their deletion brings the next reconcile.
+        True while it is still going; its deletion brings the next reconcile.
         """
-        job = outdated_job(observed, revision.number)
-        if job is None:
-            return False
-        await self._delete(JOBS, job)
-        if observed.stateful_set is not None:
-            await self._delete(STATEFULSETS, observed.stateful_set)
-        return True
+        going = outdated(observed, revision)
+        for resource, record in going:
+            await self._delete(resource, record)
+        return bool(going)
 
     async def _apply_all(self, observed: Observed, children: Iterable[Json]) -> Step | None:
-        options = ApplyOptions(hash_annotation=Annotation.APPLIED)
+        options = ApplyOptions(hash_annotation=Annotation.APPLIED, adopt_managers=FIELD_MANAGERS)
         for child in children:
             resource = _BY_KIND[child["kind"]]
             outcome = await ensure(
@@ -93,17 +101,21 @@ class Children:
                     Reason.WORKLOAD_STARTING,
                     f"an earlier {resource.kind} {key_of(child)} is still being deleted",
                 )
-            if isinstance(outcome, Created) and resource.kind in _WORKLOADS:
-                self._tell(observed.record, resource)
+            if resource.kind in WORKLOADS:
+                self._tell(observed.record, resource, outcome)
         return None
 
-    def _tell(self, workspace: Record, resource: Resource) -> None:
+    def _tell(self, workspace: Record, resource: Resource, outcome: Outcome) -> None:
+        what = f"{resource.kind} {workspace.meta.name}"
+        match outcome:
+            case Created():
+                reason, message = Reason.WORKLOAD_CREATED, f"created {what}"
+            case Updated(adopted=True):
+                reason, message = Reason.TAKEN_OVER, f"took over {what}, which KAITO made"
+            case _:
+                return
         self._recorder.event(
-            workspace,
-            type="Normal",
-            reason=Reason.WORKLOAD_CREATED,
-            action="Deploy",
-            message=f"created {resource.kind} {workspace.meta.name}",
+            workspace, type="Normal", reason=reason, action="Deploy", message=message
         )
 
     async def _prune(self, observed: Observed) -> None:

@@ -4,6 +4,7 @@ from typing import final
 
 from kaito.api.names import Annotation, Reason
 from kaito.api.resources import NODECLAIMS
+from kaito.controllers.workspace.demand import Demand
 from kaito.controllers.workspace.machines import new_claim_names
 from kaito.controllers.workspace.observed import Observed
 from kaito.framework.consistent import ConsistentClient
@@ -32,15 +33,15 @@ class Claims:
         self._recorder = recorder
         self._field_manager = field_manager
 
-    async def ensure(self, observed: Observed, plan: Plan) -> None:
-        """Create the claims that are missing.
+    async def ensure(self, observed: Observed, demand: Demand, plan: Plan) -> None:
+        """Create the claims that are missing, as planned.
 
         Raises NameTaken when a name turns out to be borne by something else, seen or unseen.
         """
         identity = Identity(
             namespace=observed.key.namespace, name=observed.key.name, uid=observed.uid
         )
-        for name in new_claim_names(observed, plan):
+        for name in new_claim_names(observed, demand):
             claim = node_claim(plan, identity, name)
             try:
                 await self._client.create(NODECLAIMS, claim, field_manager=self._field_manager)

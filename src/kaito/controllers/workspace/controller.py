@@ -4,10 +4,11 @@ One reconcile looks at one Workspace as it is now and takes it as far as it can 
 
     deleted?        give back what it has, then let it go          deletion.py, orphans.py
     own it          the finalizer, before anything that costs
-    plan            the model, the machine, the count              kaito.planning
+    target          the revision in force: recorded, taken         target.py, takeover.py
+                    over from KAITO, or planned and rendered
     references      Secrets and ConfigMaps are there               references.py
     claims, nodes   machines, counted before any is asked for      machines.py
-    workload        the revision in force, its children applied    workload.py, children.py
+    workload        its children applied, and looked at            children.py, workload.py
     report          the truth, and the deepest cause               status.py
 """
 
@@ -25,11 +26,12 @@ from kaito.controllers.workspace.machines import claims_step, nodes_step
 from kaito.controllers.workspace.observe import OURS, CachedObserver, only_config_keys
 from kaito.controllers.workspace.observed import Observed
 from kaito.controllers.workspace.orphans import Orphans
-from kaito.controllers.workspace.progress import Progress, Step, stalled
+from kaito.controllers.workspace.progress import Progress, Step
 from kaito.controllers.workspace.references import missing_config, missing_secret
 from kaito.controllers.workspace.reporting import Reporter
+from kaito.controllers.workspace.takeover import Takeover
+from kaito.controllers.workspace.target import Target, recorded_revision, target_of
 from kaito.controllers.workspace.workload import (
-    current_revision,
     engine_step,
     job_started,
     training_step,
@@ -42,6 +44,7 @@ from kaito.kube.objects import ObjectKey, Record
 from kaito.kube.resources import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
+    DEPLOYMENTS,
     JOBS,
     NODES,
     PODS,
@@ -53,7 +56,7 @@ from kaito.manifests.identity import Identity
 from kaito.manifests.options import RenderOptions
 from kaito.manifests.render import render
 from kaito.manifests.revision import inputs
-from kaito.planning.plan import Facts, Plan, Provisioner, Refusal, plan
+from kaito.planning.plan import Facts, Provisioner, Refusal, plan
 
 NAME = "workspace"
 FIELD_MANAGER = "kaito-workspace"
@@ -73,6 +76,7 @@ PERMISSIONS = (
     Permission(SERVICES, "get", "list", "watch", "create", "patch"),
     Permission(STATEFULSETS, "get", "list", "watch", "create", "patch", "delete"),
     Permission(JOBS, "get", "list", "watch", "create", "patch", "delete"),
+    Permission(DEPLOYMENTS, "get", "list", "watch", "create", "patch", "delete"),
     Permission(CONTROLLERREVISIONS, "get", "list", "watch", "create", "patch", "delete"),
 )
 
@@ -111,7 +115,7 @@ def workspace_controller(manager: Manager, options: WorkspaceOptions) -> Control
         ),
         *(
             owned_by(kind, WORKSPACES, label_selector=OURS)
-            for kind in (STATEFULSETS, JOBS, SERVICES)
+            for kind in (STATEFULSETS, JOBS, DEPLOYMENTS, SERVICES)
         ),
         # Nothing waits for its events; but no reconcile may run before it has been read.
         owned_by(CONTROLLERREVISIONS, WORKSPACES, label_selector=Label.REVISION_OWNER),
@@ -133,6 +137,7 @@ class WorkspaceReconciler:
         self._options = options
         recorder = manager.recorder(NAME)
         self._claims = Claims(manager.client, recorder, FIELD_MANAGER)
+        self._takeover = Takeover(manager.client)
         self._children = Children(manager.client, recorder, FIELD_MANAGER)
         self._reporter = Reporter(manager.client, recorder, manager.clock, FIELD_MANAGER)
         self._deletion = Deletion(manager.client, manager.live, manager.clock, FIELD_MANAGER)
@@ -162,62 +167,68 @@ class WorkspaceReconciler:
         await self._client.merge_patch(WORKSPACES, observed.key, patch, field_manager=FIELD_MANAGER)
 
     async def _advance(self, observed: Observed) -> tuple[Progress, Result]:
-        decided = self._plan(observed)
-        if isinstance(decided, Step):
-            return Progress(refused=decided), Done()
-        missing = await self._missing(observed)
+        target = await self._target(observed)
+        if isinstance(target, Step):
+            return Progress(refused=target), Done()
+        progress = Progress(demand=target.demand, update=target.update)
+        missing = await self._missing(observed, target)
         if missing is not None:
-            return Progress(plan=decided, refused=missing), Again(SECRET_RECHECK)
-        await self._claims.ensure(observed, decided)
+            return replace(progress, refused=missing), Again(SECRET_RECHECK)
+        if target.plan is not None:
+            await self._claims.ensure(observed, target.demand, target.plan)
         observed = self._observer.observe(observed.key) or observed
-        progress = Progress(plan=decided, claims=claims_step(observed, decided))
+        progress = replace(progress, claims=claims_step(observed, target.demand))
         if progress.blocked is None:
-            progress = replace(progress, nodes=nodes_step(observed, decided))
+            progress = replace(progress, nodes=nodes_step(observed, target.demand))
         if progress.blocked is not None:
             return progress, Done()
-        return await self._run(observed, decided, progress), Done()
+        return await self._run(observed, target, progress), Done()
 
-    def _plan(self, observed: Observed) -> Plan | Step:
+    async def _target(self, observed: Observed) -> Target | Step:
         unusable = missing_config(observed)
         if unusable is not None:
             return unusable
-        facts = Facts(
+        identity = Identity(
+            namespace=observed.key.namespace, name=observed.key.name, uid=observed.uid
+        )
+        wanted = inputs(observed.workspace, observed.config)
+        kept = recorded_revision(observed, wanted)
+        if kept is None:
+            kept = await self._takeover.find(observed, identity)
+        decided = plan(observed.workspace, self._facts(observed))
+        if isinstance(decided, Refusal):
+            refused = replace(decided, message=_named(decided))
+            return target_of(observed, identity, wanted, kept, refused)
+        fresh = render(decided, identity, self._options.render)
+        return target_of(observed, identity, wanted, kept, fresh, decided)
+
+    def _facts(self, observed: Observed) -> Facts:
+        return Facts(
             today=self._clock.wall().date(),
             provisioner=self._options.provisioner,
             config=observed.config,
         )
-        decided = plan(observed.workspace, facts)
-        if isinstance(decided, Refusal):
-            return stalled(decided.reason, _named(decided))
-        return decided
 
-    async def _missing(self, observed: Observed) -> Step | None:
+    async def _missing(self, observed: Observed, target: Target) -> Step | None:
         """Secrets are looked at only before money is spent: afterwards the pods tell."""
-        if observed.claims:
+        if observed.claims or not target.demand.claims:
             return None
         return await missing_secret(observed, self._client)
 
-    async def _run(self, observed: Observed, decided: Plan, progress: Progress) -> Progress:
-        identity = Identity(
-            namespace=observed.key.namespace, name=observed.key.name, uid=observed.uid
-        )
-        fresh = render(decided, identity, self._options.render)
-        wanted = inputs(observed.workspace, observed.config)
-        revision = current_revision(observed, wanted, fresh)
-        conflict = await self._children.ensure(observed, identity, wanted, revision)
+    async def _run(self, observed: Observed, target: Target, progress: Progress) -> Progress:
+        conflict = await self._children.ensure(observed, target)
         observed = self._observer.observe(observed.key) or observed
-        progress = replace(progress, update_available=revision.update_available)
         if conflict is not None:
             return replace(progress, workload=conflict)
-        if decided.tuning is None:
+        if observed.workspace.tuning is None:
             step = engine_step(observed, "the engine", Reason.WORKLOAD_STARTING)
             return replace(progress, workload=step)
         progress = replace(
             progress, workload=training_step(observed), job_started=job_started(observed)
         )
-        if progress.blocked is not None or not revision.rendered.served:
+        if progress.blocked is not None or not target.revision.rendered.served:
             return progress
-        conflict = await self._children.serve(observed, revision)
+        conflict = await self._children.serve(observed, target.revision)
         observed = self._observer.observe(observed.key) or observed
         step = conflict or engine_step(
             observed, "the tuned adapter's server", Reason.ADAPTER_STARTING

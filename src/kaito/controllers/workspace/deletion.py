@@ -16,7 +16,7 @@ from kaito.kube.client import Client
 from kaito.kube.clock import Clock
 from kaito.kube.errors import NotFound
 from kaito.kube.objects import Json, Record, Resource
-from kaito.kube.resources import JOBS, STATEFULSETS
+from kaito.kube.resources import DEPLOYMENTS, JOBS, STATEFULSETS
 
 
 @final
@@ -36,6 +36,7 @@ class Deletion:
         if Finalizer.WORKSPACE not in observed.record.meta.finalizers:
             return Done()
         await self._delete(STATEFULSETS, observed.stateful_set)
+        await self._delete(DEPLOYMENTS, observed.deployment)
         await self._delete(JOBS, observed.job)
         for claim in observed.living_claims:
             await self._delete(NODECLAIMS, claim)

@@ -3,12 +3,12 @@
 from itertools import count
 
 from kaito.api.names import GPU_RESOURCE, Reason
+from kaito.controllers.workspace.demand import Demand
 from kaito.controllers.workspace.observed import Observed
 from kaito.controllers.workspace.progress import Step, done, stalled, troubled, waiting
 from kaito.framework.conditions import Condition, find_condition
 from kaito.kube.objects import ObjectKey, Record
 from kaito.manifests.identity import claim_name
-from kaito.planning.decision import Plan
 from kaito.provisioner.cloud import reason_told
 
 _STAGES = ("Launched", "Registered", "Initialized")
@@ -29,26 +29,28 @@ _QUIET_REASONS = frozenset(
 """Reasons of a claim on its normal way; any other one is worth being the Workspace's reason."""
 
 
-def new_claim_names(observed: Observed, plan: Plan) -> list[str]:
+def new_claim_names(observed: Observed, demand: Demand) -> list[str]:
     """Names of the claims to make now: as many as are missing, each a name that nobody bears."""
-    missing = plan.nodes - len(observed.living_claims)
+    missing = demand.claims - len(observed.living_claims)
     names = (claim_name(observed.uid, number) for number in count())
     free = (name for name in names if name not in observed.taken_claim_names)
     return [name for name, _ in zip(free, range(missing), strict=False)]
 
 
-def claims_step(observed: Observed, plan: Plan) -> Step:
+def claims_step(observed: Observed, demand: Demand) -> Step:
     """Are all claims ready? If not: the cloud's own words about the first that is not."""
     living = observed.living_claims
     for claim in living:
         trouble = _unfinished(claim)
         if trouble is not None:
             return _step_of(claim, trouble)
-    if len(living) < plan.nodes:
+    if len(living) < demand.claims:
         return waiting(
-            Reason.WAITING_FOR_NODES, f"{len(living)} of {plan.nodes} machines are asked for"
+            Reason.WAITING_FOR_NODES, f"{len(living)} of {demand.claims} machines are asked for"
         )
-    return done(Reason.NODECLAIMS_READY, f"all {plan.nodes} NodeClaims are ready")
+    if not demand.claims:
+        return done(Reason.NODECLAIMS_READY, "no NodeClaim is needed")
+    return done(Reason.NODECLAIMS_READY, f"all {demand.claims} NodeClaims are ready")
 
 
 def _unfinished(claim: Record) -> Condition | None:
@@ -76,7 +78,7 @@ def _step_of(claim: Record, trouble: Condition) -> Step:
     return troubled(reason, f"NodeClaim {name}: {message or reason}")
 
 
-def nodes_step(observed: Observed, plan: Plan) -> Step:
+def nodes_step(observed: Observed, demand: Demand) -> Step:
     """Are all machines in the cluster, ready, and do they show their GPUs?"""
     by_name = {node.meta.name: node for node in observed.nodes}
     for claim in observed.living_claims:
@@ -86,12 +88,14 @@ def nodes_step(observed: Observed, plan: Plan) -> Step:
             return waiting(
                 Reason.NODE_NOT_READY, f"node {name or claim.meta.name} is not ready yet"
             )
-        if gpus(node) < plan.gpus_per_node:
+        if gpus(node) < demand.gpus_per_node:
             return waiting(
                 Reason.NODE_PLUGINS_NOT_READY,
-                f"node {name} shows {gpus(node)} of {plan.gpus_per_node} GPUs; "
+                f"node {name} shows {gpus(node)} of {demand.gpus_per_node} GPUs; "
                 "the NVIDIA device plugin has not registered them yet",
             )
+    if not demand.claims:
+        return done(Reason.NODES_READY, "its machines were made by somebody else")
     return done(Reason.NODES_READY, f"{', '.join(by_name)}: ready, GPUs registered")
 
 

@@ -17,6 +17,7 @@ from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
+    DEPLOYMENTS,
     JOBS,
     NODES,
     PODS,
@@ -76,6 +77,7 @@ class CachedObserver:
         ).store
         self._stateful_sets = cache.informer(STATEFULSETS, label_selector=OURS).store
         self._jobs = cache.informer(JOBS, label_selector=OURS).store
+        self._deployments = cache.informer(DEPLOYMENTS, label_selector=OURS).store
         cache.informer(SERVICES, label_selector=OURS)
         self._configs = cache.informer(CONFIGMAPS, transform=only_config_keys).store
         self._revisions = cache.informer(
@@ -92,6 +94,7 @@ class CachedObserver:
         workspace = parse(record)
         uid = record.meta.uid
         claims = [c for c in self._named(key) if owned_by_uid(c, uid)]
+        revisions = sorted(self._owned_revisions(key, uid), key=_number)
         return Observed(
             record=record,
             workspace=workspace,
@@ -102,7 +105,9 @@ class CachedObserver:
             pods=tuple(sorted(self._pods.by_index(BY_WORKSPACE, str(key)), key=_name)),
             stateful_set=_owned(self._stateful_sets.get(key), uid),
             job=_owned(self._jobs.get(key), uid),
-            revisions=tuple(sorted(self._owned_revisions(key, uid), key=_number)),
+            deployment=_owned(self._deployments.get(key), uid),
+            revisions=tuple(r for r in revisions if _applied_by_us(r)),
+            former_revisions=tuple(r for r in revisions if not _applied_by_us(r)),
         )
 
     def claims_of_others(self, key: ObjectKey) -> list[Record]:
@@ -137,6 +142,10 @@ def _owned(record: Record | None, uid: str) -> Record | None:
         return None
     controller = record.meta.controller
     return record if controller is not None and controller.uid == uid else None
+
+
+def _applied_by_us(record: Record) -> bool:
+    return Annotation.APPLIED in record.meta.annotations
 
 
 def _name(record: Record) -> str:

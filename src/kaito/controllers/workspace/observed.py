@@ -25,8 +25,12 @@ class Observed:
     pods: tuple[Record, ...]
     stateful_set: Record | None
     job: Record | None
+    deployment: Record | None = None
+    """Of KAITO before v0.8; none is ever made here."""
     revisions: tuple[Record, ...]
-    """Ascending by revision number."""
+    """Ours, ascending by number."""
+    former_revisions: tuple[Record, ...] = ()
+    """KAITO's, ascending by number. They are read and never written."""
 
     @property
     def key(self) -> ObjectKey:
@@ -35,6 +39,13 @@ class Observed:
     @property
     def uid(self) -> str:
         return self.record.meta.uid
+
+    @property
+    def worker_nodes(self) -> list[str]:
+        """Where it runs: the machines of its claims; without any, where its pods are."""
+        if self.claims:
+            return [node.meta.name for node in self.nodes]
+        return sorted({name for pod in self.pods if (name := pod.get("spec", "nodeName"))})
 
     @property
     def living_claims(self) -> tuple[Record, ...]:

@@ -9,7 +9,7 @@ plan ─▶ references ─▶ claims ─▶ nodes ─▶ workload ─▶ (tuning
 from dataclasses import dataclass
 from typing import final
 
-from kaito.planning.decision import Plan
+from kaito.controllers.workspace.demand import Demand
 
 
 @final
@@ -46,12 +46,23 @@ def done(reason: str, message: str) -> Step:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """This version of the operator would not make what is in force."""
+
+    available: bool
+    """It would make something else; otherwise it would refuse the Workspace."""
+    reason: str
+    message: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What one reconcile found. Steps after the first that is not done are absent."""
 
-    plan: Plan | None = None
+    demand: Demand | None = None
     refused: Step | None = None
-    """Why there is no plan, or what the Workspace refers to is missing."""
+    """Why nothing can be made of it, or what the Workspace refers to is missing."""
     claims: Step | None = None
     nodes: Step | None = None
     workload: Step | None = None
@@ -59,8 +70,7 @@ class Progress:
     job_started: bool = False
     served: Step | None = None
     """Tuning only: the server of the tuned adapter."""
-    update_available: bool = False
-    """This version would render the workload differently than the revision in force."""
+    update: Update | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -31,6 +31,14 @@ _MACHINE_TYPES = (
 )
 
 
+_PASSING = (
+    ConditionType.UPDATE_AVAILABLE,
+    ConditionType.WORKSPACE_DELETING,
+    ConditionType.BENCHMARK_COMPLETED,
+)
+"""Kept only while they are told. The benchmark is KAITO's to tell; here its probe gates Ready."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -57,25 +65,25 @@ def desired(observed: Observed, progress: Progress, now: datetime) -> Json:
         for c in conditions_of(progress, tuning=observed.workspace.tuning is not None)
     ]
     kept = _without_settled(existing.get("conditions"), {c.type for c in conditions})
-    plan = progress.plan
+    demand = progress.demand
     status: Json = {
         **existing,
         "observedGeneration": generation,
         "state": state_of(observed, progress),
         "conditions": set_conditions(kept, conditions, now),
-        "workerNodes": [node.meta.name for node in observed.nodes],
+        "workerNodes": observed.worker_nodes,
     }
-    if plan is not None:
-        status |= {"targetNodeCount": plan.nodes, "engine": plan.runtime}
-        serves = plan.tuning is None or plan.tuning.server is not None
-        if serves:
+    if demand is not None:
+        status |= {"targetNodeCount": demand.nodes, "engine": demand.runtime}
+        if demand.serves:
             status["endpoint"] = f"http://{observed.key.name}.{observed.key.namespace}.svc"
     return status
 
 
 def _without_settled(existing: list[Json] | None, named: set[str]) -> list[Json]:
-    """Drop what no longer applies: an update that was taken, machines of a refused Workspace."""
-    droppable = {ConditionType.UPDATE_AVAILABLE, ConditionType.WORKSPACE_DELETING, *_MACHINE_TYPES}
+    """Drop what no longer applies: an update that was taken, machines of a refused Workspace,
+    the failed benchmark of a Workspace that was taken over."""
+    droppable = {*_PASSING, *_MACHINE_TYPES}
     return [c for c in existing or () if c.get("type") in named or c.get("type") not in droppable]
 
 
@@ -103,14 +111,14 @@ def conditions_of(progress: Progress, *, tuning: bool) -> list[Condition]:
     found = [*_machine_conditions(progress)]
     found += _tuning_conditions(progress) if tuning else [_inference_condition(progress.workload)]
     found.append(_succeeded(progress, tuning=tuning))
-    if progress.update_available:
+    update = progress.update
+    if update is not None:
         found.append(
             Condition(
                 type=ConditionType.UPDATE_AVAILABLE,
-                status="True",
-                reason="NewerRendering",
-                message="this version of the operator would render the workload differently; "
-                "nothing is rolled until the Workspace changes",
+                status="True" if update.available else "False",
+                reason=update.reason,
+                message=update.message,
             )
         )
     return [*found, *_kstatus(blocked)]

@@ -1,56 +1,13 @@
 """The children of a Workspace: which are wanted, which are there, and how far they are."""
 
-from dataclasses import dataclass
-from typing import final
-
 from kaito.api.names import Annotation, Reason
 from kaito.controllers.workspace import pods
 from kaito.controllers.workspace.observed import Observed
 from kaito.controllers.workspace.progress import Step, done, stalled, waiting
+from kaito.controllers.workspace.target import Revision
 from kaito.framework.conditions import find_condition
-from kaito.kube.objects import Json, Record
-from kaito.manifests.render import Rendered
-from kaito.manifests.revision import digest, recorded
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revision:
-    """The revision in force: what the user asked for now, and the children it stands for."""
-
-    number: int
-    rendered: Rendered
-    known: bool
-    """It is already recorded in the cluster, under this number."""
-    update_available: bool
-    """This version of the operator would render something else for the same inputs."""
-
-
-def current_revision(observed: Observed, wanted: Json, fresh: Rendered) -> Revision:
-    """The recorded revision of these inputs if there is one, else a new one.
-
-    Going back to earlier inputs takes their old record up again under a new, higher number.
-    """
-    newest = max((_number(record) for record in observed.revisions), default=0)
-    fingerprint = digest(wanted)
-    for record in observed.revisions:
-        if record.meta.annotations.get(Annotation.HASH) != fingerprint:
-            continue
-        kept = recorded(record.get("data") or {})
-        if kept is None:
-            continue
-        current = _number(record) == newest
-        return Revision(
-            number=newest if current else newest + 1,
-            rendered=kept,
-            known=current,
-            update_available=kept != fresh,
-        )
-    return Revision(number=newest + 1, rendered=fresh, known=False, update_available=False)
-
-
-def _number(record: Record) -> int:
-    return record.get("revision") or 0
+from kaito.kube.objects import Json, Record, Resource
+from kaito.kube.resources import DEPLOYMENTS, JOBS, STATEFULSETS
 
 
 def stamped(child: Json, number: int) -> Json:
@@ -60,17 +17,53 @@ def stamped(child: Json, number: int) -> Json:
     return {**child, "metadata": {**metadata, "annotations": annotations}}
 
 
-def outdated_job(observed: Observed, number: int) -> Record | None:
-    """A Job of an earlier revision. Its template cannot be changed, so it has to go first."""
-    job = observed.job
-    if job is None or job.meta.annotations.get(Annotation.REVISION) == str(number):
-        return None
-    return job
+def outdated(observed: Observed, revision: Revision) -> tuple[tuple[Resource, Record], ...]:
+    """Workloads that have to go before those of `revision` can be made.
+
+    A Job of another revision, as its template cannot be changed, and the server of what it made;
+    a StatefulSet whose unchangeable fields are wanted otherwise; a workload of another kind.
+    """
+    job, stateful_set = observed.job, observed.stateful_set
+    wanted = revision.rendered.workload
+    found: list[tuple[Resource, Record]] = []
+    if observed.deployment is not None and wanted["kind"] != DEPLOYMENTS.kind:
+        found.append((DEPLOYMENTS, observed.deployment))
+    if job is not None and _is_of_another(job, revision):
+        found.append((JOBS, job))
+        if stateful_set is not None:
+            found.append((STATEFULSETS, stateful_set))
+    elif stateful_set is not None and _must_be_made_anew(stateful_set, wanted):
+        found.append((STATEFULSETS, stateful_set))
+    return tuple(found)
+
+
+def _is_of_another(job: Record, revision: Revision) -> bool:
+    just_found = Annotation.APPLIED not in job.meta.annotations
+    if just_found and revision.rendered.claims is not None:
+        return False
+    return job.meta.annotations.get(Annotation.REVISION) != str(revision.number)
+
+
+def _must_be_made_anew(live: Record, wanted: Json) -> bool:
+    if wanted["kind"] != STATEFULSETS.kind:
+        return False
+    return _unchangeable(live.get("spec")) != _unchangeable(wanted["spec"])
+
+
+def _unchangeable(spec: Json) -> Json:
+    """What a StatefulSet is born with; of claim templates their names, the rest is defaulted."""
+    claims = spec.get("volumeClaimTemplates") or ()
+    return {
+        "selector": spec["selector"],
+        "serviceName": spec.get("serviceName") or "",
+        "podManagementPolicy": spec.get("podManagementPolicy") or "OrderedReady",
+        "volumeClaimTemplates": [claim["metadata"]["name"] for claim in claims],
+    }
 
 
 def engine_step(observed: Observed, what: str, pending: str) -> Step:
     """Is the StatefulSet ready?"""
-    workload = observed.stateful_set
+    workload = observed.stateful_set or observed.deployment
     if workload is None:
         return waiting(pending, f"the StatefulSet of {what} is being created")
     status = workload.get("status") or {}
