@@ -18,6 +18,7 @@ TABLES = (
     "Somebody has to create",
     "## Machines",
     "## Progress and success",
+    "## An update is available",
     "KAITO's own reasons",
     "## Pods",
     "## Events only",
