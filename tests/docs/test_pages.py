@@ -190,7 +190,9 @@ async def test_metrics_have_the_names_that_are_listed() -> None:
     from tests.apiserver.support import make_server
 
     registry = CollectorRegistry()
-    options = ManagerOptions(identity="me", leader=LeaderOptions(namespace="n", name="l"))
+    options = ManagerOptions(
+        identity="me", leader=LeaderOptions(namespace="n", name="l"), request_details=True
+    )
     Manager(
         in_process(make_server()),
         clock=LoopClock(),

@@ -7,8 +7,6 @@ from prometheus_client import CollectorRegistry
 from kaito.framework.endpoints import parse_address, serving
 from kaito.framework.metrics import Metrics
 from kaito.framework.probes import probe, probe_one
-from kaito.framework.workqueue import WorkQueue
-from kaito.kube.clock import LoopClock
 
 
 def broken():
@@ -108,53 +106,6 @@ async def test_an_address_in_use_is_an_error_of_the_start():
         with pytest.raises(OSError, match="address already in use"):
             async with serving(metrics_address=bound.metrics, **empty):
                 pass
-
-
-NAMES = """
-controller_runtime_active_workers controller_runtime_max_concurrent_reconciles
-controller_runtime_reconcile_errors_total controller_runtime_reconcile_panics_total
-controller_runtime_reconcile_time_seconds_bucket controller_runtime_reconcile_time_seconds_count
-controller_runtime_reconcile_time_seconds_sum controller_runtime_reconcile_timeouts_total
-controller_runtime_reconcile_total controller_runtime_terminal_reconcile_errors_total
-workqueue_adds_total workqueue_depth workqueue_longest_running_processor_seconds
-workqueue_queue_duration_seconds_bucket workqueue_queue_duration_seconds_count
-workqueue_queue_duration_seconds_sum workqueue_retries_total workqueue_unfinished_work_seconds
-workqueue_work_duration_seconds_bucket workqueue_work_duration_seconds_count
-workqueue_work_duration_seconds_sum rest_client_requests_total leader_election_master_status
-leader_election_slowpath_total
-"""
-
-
-async def test_s47_metrics_have_controller_runtimes_names_labels_and_buckets():
-    """Every sample that its dashboards use is there from the start, at zero."""
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    metrics.controller("widgets", 100)
-    metrics.queue(WorkQueue("widgets", clock=LoopClock()))
-    metrics.leader("lease")
-    metrics.request_done("200", "GET", "host:443", 0.1)
-
-    samples = [sample for family in registry.collect() for sample in family.samples]
-
-    by_name = {}
-    for sample in samples:
-        by_name.setdefault(sample.name, []).append(sample.labels)
-    assert set(NAMES.split()) <= set(by_name)
-    own = {"name": "widgets", "controller": "widgets"}
-    assert by_name["workqueue_depth"] == [{**own, "priority": "0"}]
-    assert by_name["workqueue_adds_total"] == [own]
-    results = {labels["result"] for labels in by_name["controller_runtime_reconcile_total"]}
-    assert results == {"success", "error", "requeue", "requeue_after"}
-    bounds = [labels["le"] for labels in by_name["workqueue_work_duration_seconds_bucket"]]
-    assert " ".join(bounds) == (
-        "1e-08 1e-07 1e-06 9.999999999999999e-06 9.999999999999999e-05 "
-        "0.001 0.01 0.1 1 10 100 1000 +Inf"
-    )
-    buckets = [
-        labels["le"] for labels in by_name["controller_runtime_reconcile_time_seconds_bucket"]
-    ]
-    assert len(buckets) == 41
-    assert (buckets[0], buckets[17], buckets[39], buckets[40]) == ("0.005", "1", "60", "+Inf")
 
 
 def test_two_managers_in_one_process_have_registries_of_their_own():

@@ -85,8 +85,9 @@ async def test_what_caches_hold_and_do_is_measured():
         labels = {"resource": "configmaps"}
         values = {
             name: manager.registry.get_sample_value(f"cache_{name}", labels)
-            for name in ("objects", "bytes", "synced", "handler_backlog")
+            for name in ("objects", "bytes", "synced", "handler_backlog", "resource_version")
         }
+        stored = manager.cache.store(CONFIGMAPS).resource_version
         watches = manager.registry.get_sample_value(
             "cache_activity_total", {"what": "watch_list", **labels}
         )
@@ -95,6 +96,51 @@ async def test_what_caches_hold_and_do_is_measured():
     assert values["bytes"] > 100
     assert (values["synced"], values["handler_backlog"]) == (1, 0)
     assert watches == 1
+    assert values["resource_version"] == int(stored)
+
+
+async def test_a_kind_of_which_nothing_is_heard_grows_stale_until_a_bookmark_or_an_event_comes():
+    """Bookmarks keep a quiet kind fresh; a server that fell silent is seen within a scrape."""
+    world = World()
+    manager = world.manager()
+    manager.add(controller(Scripted()))
+
+    def staleness():
+        return manager.registry.get_sample_value(
+            "cache_staleness_seconds", {"resource": "configmaps"}
+        )
+
+    async with running(manager):
+        await world.clock.sleep(10)
+        assert staleness() == pytest.approx(10, abs=1)
+        await world.client.create(CONFIGMAPS, configmap("a"))
+        await world.clock.sleep(1)
+        assert staleness() == pytest.approx(1, abs=0.1)
+        await world.clock.sleep(600)
+        assert staleness() < 65
+        await manager.cache.stop(CONFIGMAPS)
+        await world.clock.sleep(600)
+        assert staleness() >= 600
+
+
+async def test_pauses_of_the_garbage_collector_are_measured_while_a_manager_runs():
+    """By generation; nothing stays hooked into the collector afterwards."""
+    world = World()
+    manager = world.manager(loop_lag_interval=0.25)
+    labels = {"generation": "2"}
+    before = list(gc.callbacks)
+
+    async with running(manager):
+        await world.clock.sleep(1)
+        gc.collect()
+        measured = manager.registry.get_sample_value(
+            "garbage_collection_pause_seconds_count", labels
+        )
+        took = manager.registry.get_sample_value("garbage_collection_pause_seconds_sum", labels)
+
+    assert measured >= 1
+    assert took > 0
+    assert gc.callbacks == before
 
 
 async def test_s55_two_controllers_of_one_name_are_refused():

@@ -108,6 +108,25 @@ async def test_connections_are_kept_and_shared(tmp_path):
     assert len(ports) == 1
 
 
+async def test_the_look_up_of_a_name_is_measured(tmp_path):
+    """Once per connection; an address needs none."""
+    looked_up = []
+
+    async def handler(request):
+        return web.Response(text="{}")
+
+    async with serve(handler, tmp_path) as url:
+        for host in ("127.0.0.1", "localhost"):
+            async with connect(url.replace("127.0.0.1", host)) as transport:
+                transport.on_resolved = lambda name, seconds: looked_up.append((name, seconds))
+                for _ in range(2):
+                    await transport.send(GET, timeout=5)
+
+    ((name, seconds),) = looked_up
+    assert name == "localhost"
+    assert seconds >= 0
+
+
 async def test_a_stream_delivers_what_has_come_at_once(tmp_path):
     """Without waiting for a line end or a full buffer; it ends when the server ends it."""
     go_on = asyncio.Event()

@@ -18,10 +18,16 @@ class Counted:
     """Request metrics as a list."""
 
     def __init__(self) -> None:
-        self.seen = []
+        self.seen, self.retried, self.calls = [], [], []
 
-    def request_done(self, code, method, host, seconds):
+    def request_done(self, code, method, host):
         self.seen.append((code, method, host))
+
+    def request_retried(self, code, method, host):
+        self.retried.append((code, method, host))
+
+    def call_done(self, method, host, seconds, *, sent, received):
+        self.calls.append((method, seconds, sent, received))
 
 
 def gaps(transport):
@@ -144,6 +150,23 @@ async def test_every_attempt_is_counted():
 
     host = "api.example:6443"
     assert counted.seen == [("<error>", "GET", host), ("429", "GET", host), ("200", "GET", host)]
+    assert counted.retried == counted.seen[1:]
+    ((method, seconds, sent, received),) = counted.calls
+    assert (method, sent, received) == ("GET", 0, len(ok(POD).body))
+    assert 1 <= seconds < 2, "the waits are part of the call"
+
+
+async def test_a_call_without_an_answer_has_no_size():
+    """Only what came is measured; what a call sent is, whatever became of it."""
+    counted = Counted()
+    transport = Scripted([TransportError("broken")])
+
+    with pytest.raises(TransportError):
+        await client(transport, metrics=counted).create(PODS, POD)
+
+    ((method, _, sent, received),) = counted.calls
+    assert (method, received) == ("POST", None)
+    assert sent == len(transport.requests[0].body)
 
 
 async def test_cancelling_a_call_ends_it_at_once():

@@ -53,7 +53,7 @@ def authority(name: str = "test-ca") -> Pair:
 
 @cache
 def leaf(name: str) -> Pair:
-    """Signed by the test authority; valid for 127.0.0.1 and for its own name."""
+    """Signed by the test authority; valid for this machine and for its own name."""
     return _issue(name, authority())
 
 
@@ -61,7 +61,8 @@ def _issue(name: str, issuer: Pair | None) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [x509.DNSName(name), x509.DNSName("localhost")]
+    names += [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -22,7 +22,9 @@ def test_the_operator_is_printed_as_it_is():
 async def test_the_table_of_metrics_is_complete(embedded_api):
     """Exactly what a manager exports, with its type."""
     async with embedded_api() as api:
-        options = ManagerOptions(leader=LeaderOptions(namespace="n", name="l"))
+        options = ManagerOptions(
+            leader=LeaderOptions(namespace="n", name="l"), request_details=True
+        )
         manager = Manager(api.transport(), clock=api.clock, random=Random(1), options=options)
         exported = {
             (family.name + ("_total" if family.type == "counter" else ""), family.type)

@@ -67,6 +67,7 @@ def operator(settings: OperatorSettings, around: Surroundings) -> Manager:
             identity=f"{socket.gethostname()}_{os.getpid()}",
             grace_seconds=settings.grace_seconds,
             loop_lag_interval=settings.loop_lag_interval,
+            request_details=True,
             freeze_after_sync=settings.freeze_after_sync,
         ),
         election_transport=around.election_transport,

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from kaito.framework.cache import Cache
 from kaito.framework.informer import Informer
 from kaito.kube.objects import Resource
+from kaito.kube.versions import well_formed
 
 
 @final
@@ -42,12 +43,24 @@ class CacheMetrics(Collector):
         backlog = GaugeMetricFamily(
             "cache_handler_backlog", "Events that handlers have yet to see", labels=("resource",)
         )
+        staleness = GaugeMetricFamily(
+            "cache_staleness_seconds",
+            "Time since the API server last said anything of this kind, if only by a bookmark",
+            labels=("resource",),
+        )
+        version = GaugeMetricFamily(
+            "cache_resource_version", "The version that is applied", labels=("resource",)
+        )
         for name, informers in self._by_resource().items():
             objects.add_metric((name,), sum(len(informer.store) for informer in informers))
             held.add_metric((name,), sum(informer.store.size() for informer in informers))
             synced.add_metric((name,), min(informer.store.synced for informer in informers))
             backlog.add_metric((name,), sum(informer.backlog for informer in informers))
-        yield from (events, objects, held, synced, backlog)
+            staleness.add_metric((name,), max(informer.staleness for informer in informers))
+            versions = [informer.store.resource_version for informer in informers]
+            if all(map(well_formed, versions)):
+                version.add_metric((name,), min(map(int, versions)))
+        yield from (events, objects, held, synced, backlog, staleness, version)
 
     def describe(self) -> Iterator[Metric]:
         return self.collect()

@@ -73,6 +73,7 @@ class Elector:
             clock=clock,
             random=random,
             user_agent="leader-election",
+            metrics=metrics.requests,
             timeout=options.request_timeout,
         )
         self._fence = fence

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from kaito.framework.probes import Check, probe, probe_one
 
@@ -73,10 +74,16 @@ def where(runner: web.AppRunner) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def exposition(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
+    """What a scrape with that Accept header gets, and its content type."""
+    encode, content_type = choose_encoder(accept)
+    whole = ".0" if "openmetrics" in content_type else ""
+    return encode(_AsGo(registry, whole=whole)), content_type
+
+
 def _metrics_handler(registry: CollectorRegistry) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        body = encode(_WithoutCreated(registry))
+        body, content_type = exposition(registry, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     return handle
@@ -109,13 +116,26 @@ def _single_handler(checks: Mapping[str, Check]) -> Handler:
     return handle
 
 
-class _WithoutCreated(Collector):
-    """Go's client exposes no `_created` series, and dashboards count series."""
+class _AsGo(Collector):
+    """What Go's client would show: no `_created` series, which dashboards would count, and bounds
+    of buckets as it writes them, `le="1"`; in OpenMetrics, `le="1.0"`.
+    """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, whole: str) -> None:
         self._registry = registry
+        self._whole = whole
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._registry.collect():
-            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+            metric.samples = [
+                self._bounded(sample) if "le" in sample.labels else sample
+                for sample in metric.samples
+                if not sample.name.endswith("_created")
+            ]
             yield metric
+
+    def _bounded(self, sample: Sample) -> Sample:
+        bound = sample.labels["le"].removesuffix(".0")
+        if bound.isdigit():
+            bound += self._whole
+        return sample._replace(labels={**sample.labels, "le": bound})

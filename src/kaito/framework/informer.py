@@ -69,6 +69,8 @@ class Informer:
         self.resource = options.resource
         self.counts: Counter[str] = Counter()
         self._report = count
+        self._clock = clock
+        self._born = clock.monotonic()
         self._scopes = options.resolved()
         self.store = Store(options.resource, options.indexes, len(self._scopes))
         self.store.observe(self._dispatch)
@@ -136,6 +138,15 @@ class Informer:
         """Why this kind cannot be followed at the moment; empty while all is well."""
         problems = (reflector.problem for reflector in self._reflectors)
         return "; ".join(dict.fromkeys(problem for problem in problems if problem))
+
+    @property
+    def staleness(self) -> float:
+        """Seconds since the server last said anything of this kind: an event, a bookmark, a list.
+
+        While all is well it says something every minute. Of several watches, the one longest ago.
+        """
+        heard = (reflector.heard or self._born for reflector in self._reflectors)
+        return self._clock.monotonic() - min(heard)
 
     @property
     def backlog(self) -> int:

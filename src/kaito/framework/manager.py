@@ -31,7 +31,7 @@ from kaito.framework.elector import Elector
 from kaito.framework.fence import Fence, FencedTransport
 from kaito.framework.leader import LeaderOptions
 from kaito.framework.leadership import elected_here, elected_on_thread
-from kaito.framework.memory import freeze
+from kaito.framework.memory import freeze, measured_collections
 from kaito.framework.metrics import Metrics
 from kaito.framework.probes import Check
 from kaito.framework.recorder import EventSink, Recorder
@@ -67,7 +67,11 @@ class ManagerOptions:
     """Once the caches are complete, hide what is there from the garbage collector, whose pauses
     would otherwise grow with the caches. Concerns the whole process."""
     loop_lag_interval: float = 0.0
-    """Seconds between measurements of how late the event loop runs timers; 0: off."""
+    """Seconds between measurements of how late the event loop runs timers; 0: off. With it go the
+    pauses of the garbage collector, which concern the whole process."""
+    request_details: bool = False
+    """Also measure how long requests take, how large they are and how often they are tried again:
+    the `rest_client_*` metrics that controller-runtime shows on demand."""
 
 
 @final
@@ -91,7 +95,7 @@ class Manager:
         self.clock = clock
         self.random = random
         self.registry = CollectorRegistry() if registry is None else registry
-        self.metrics = Metrics(self.registry)
+        self.metrics = Metrics(self.registry, request_details=options.request_details)
         deadline = math.inf if options.leader is None else -math.inf
         self.fence = Fence(clock.monotonic, deadline=deadline)
         unfenced = self._client(transport)
@@ -122,7 +126,7 @@ class Manager:
             clock=self.clock,
             random=self.random,
             user_agent=self.options.user_agent,
-            metrics=self.metrics,
+            metrics=self.metrics.requests,
         )
 
     # ---- before running
@@ -298,10 +302,11 @@ class Manager:
 
     async def _measure_lag(self) -> None:
         interval = self.options.loop_lag_interval
-        while True:
-            before = self.clock.monotonic()
-            await self.clock.sleep(interval)
-            self.metrics.loop_lag.observe(max(0.0, self.clock.monotonic() - before - interval))
+        with measured_collections(self.metrics.collection_took):
+            while True:
+                before = self.clock.monotonic()
+                await self.clock.sleep(interval)
+                self.metrics.loop_lag.observe(max(0.0, self.clock.monotonic() - before - interval))
 
     def _unsynced(self) -> str | None:
         waiting = {

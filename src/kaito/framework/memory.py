@@ -1,6 +1,9 @@
-"""Keeping the garbage collector away from what lives as long as the process."""
+"""The garbage collector: kept away from what lives as long as the process, and timed."""
 
 import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 def freeze() -> None:
@@ -12,3 +15,25 @@ def freeze() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@contextmanager
+def measured_collections(took: Callable[[int, float], object]) -> Iterator[None]:
+    """Call `took(generation, seconds)` after every collection of the process, until left.
+
+    Real time, whatever clock the rest runs on: a collection takes as long as it takes.
+    """
+    started = 0.0
+
+    def hook(phase: str, info: dict[str, int]) -> None:
+        nonlocal started
+        if phase == "start":
+            started = time.perf_counter()
+        else:
+            took(info["generation"], time.perf_counter() - started)
+
+    gc.callbacks.append(hook)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(hook)

@@ -1,20 +1,22 @@
 """What the machinery measures, under the names that controller-runtime gave it.
 
-Dashboards and alerts made for controller-runtime work unchanged: the names, labels and buckets of
-`controller_runtime_*`, `workqueue_*`, `leader_election_*` and `rest_client_*` are its own. One
-`Metrics` per registry, one registry per manager; nothing here is global to the process.
+Dashboards and alerts made for controller-runtime work unchanged: the names, texts, labels and
+buckets of `controller_runtime_*`, `workqueue_*`, `leader_election_*`, `rest_client_*` and
+`process_*` are its own. One `Metrics` per registry, one registry per manager; nothing here is
+global to the process.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from kaito.framework.buckets import Buckets
+from kaito.framework.requestmetrics import RequestMetrics
 from kaito.framework.workqueue import WorkQueue
 
 Outcome = Literal["success", "error", "requeue", "requeue_after"]
@@ -29,11 +31,13 @@ RECONCILE_BUCKETS = (
 """controller-runtime's, 5 ms to a minute."""
 # fmt: on
 
-REQUEST_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""client-go's."""
+GENERATIONS = ("0", "1", "2")
 
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+MOST_PRIORITIES = 25
+TOO_MANY_PRIORITIES = "exceeded_cardinality_limit"
+"""Both as controller-runtime limits the series of `workqueue_depth`."""
 
 _PREFIX = "controller_runtime"
 
@@ -48,7 +52,7 @@ _COUNTERS = {
     ),
     "panics": (
         f"{_PREFIX}_reconcile_panics_total",
-        "Total number of reconciliations per controller that ended in a programming error",
+        "Total number of reconciliation panics per controller",
     ),
     "timeouts": (
         f"{_PREFIX}_reconcile_timeouts_total",
@@ -109,14 +113,16 @@ class LeaderMetrics:
 
     master: Gauge
     slowpath: Counter
+    requests: RequestMetrics
 
 
 @final
 class Metrics:
     """Registers everything at once, so that a scrape shows zeros and not gaps."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, request_details: bool = False) -> None:
         self.registry = registry
+        ProcessCollector(registry=registry)
         self._queues = _QueueCollector()
         self._runs = _RunCollector()
         registry.register(self._queues)
@@ -131,31 +137,29 @@ class Metrics:
             buckets=LAG_BUCKETS,
             registry=registry,
         )
+        collections = Histogram(
+            "garbage_collection_pause_seconds",
+            "How long the garbage collector stopped everything, by generation",
+            ("generation",),
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+        self._collections = [collections.labels(generation) for generation in GENERATIONS]
         self._leader = Gauge(
             "leader_election_master_status",
             "Gauge of if the reporting system is master of the relevant lease, 0 indicates backup,"
-            " 1 indicates master. 'name' is the string used to identify the lease.",
+            " 1 indicates master. 'name' is the string used to identify the lease. Please make sure"
+            " to group by name.",
             ("name",),
             registry=registry,
         )
         self._slowpath = counter(
             "leader_election_slowpath_total",
             "Total number of slow path exercised in renewing leader leases. 'name' is the string"
-            " used to identify the lease.",
+            " used to identify the lease. Please make sure to group by name.",
             ("name",),
         )
-        self._requests = counter(
-            "rest_client_requests_total",
-            "Number of HTTP requests, partitioned by status code, method, and host.",
-            ("code", "method", "host"),
-        )
-        self._request_seconds = Histogram(
-            "rest_client_request_duration_seconds",
-            "Request latency in seconds. Broken down by verb, and host.",
-            ("verb", "host"),
-            buckets=REQUEST_BUCKETS,
-            registry=registry,
-        )
+        self.requests = RequestMetrics(registry, details=request_details)
         self._events = counter(
             "event_recorder_dropped_total",
             "Events that were not written, by reason: full, spam, refused or failed",
@@ -172,12 +176,15 @@ class Metrics:
 
     def leader(self, name: str) -> LeaderMetrics:
         """Bind one lease's metrics."""
-        return LeaderMetrics(master=self._leader.labels(name), slowpath=self._slowpath.labels(name))
+        return LeaderMetrics(
+            master=self._leader.labels(name),
+            slowpath=self._slowpath.labels(name),
+            requests=self.requests,
+        )
 
-    def request_done(self, code: str, method: str, host: str, seconds: float) -> None:
-        """One attempt of a request: what `kaito.kube.client` reports."""
-        self._requests.labels(code, method, host).inc()
-        self._request_seconds.labels(method, host).observe(seconds)
+    def collection_took(self, generation: int, seconds: float) -> None:
+        """A garbage collection that stopped everything for so long."""
+        self._collections[min(generation, len(self._collections) - 1)].observe(seconds)
 
     def event_dropped(self, reason: str) -> None:
         self._events.labels(reason).inc()
@@ -187,10 +194,10 @@ class _QueueCollector(Collector):
     """Reads the queues when somebody scrapes, so that working through them costs no locks."""
 
     def __init__(self) -> None:
-        self._queues: list[WorkQueue[Any]] = []
+        self._queues: list[_Depths] = []
 
     def add(self, queue: WorkQueue[Any]) -> None:
-        self._queues.append(queue)
+        self._queues.append(_Depths(queue))
 
     def collect(self) -> Iterator[Metric]:
         labels = ("name", "controller")
@@ -225,15 +232,19 @@ class _QueueCollector(Collector):
             labels=labels,
         )
         retries = CounterMetricFamily(
-            "workqueue_retries_total", "Total number of retries handled by workqueue", labels=labels
+            "workqueue_retries_total",
+            "Total number of items added to the workqueue with a non-zero delay (rate-limited"
+            " requeues, explicit RequeueAfter or AddAfter calls)",
+            labels=labels,
         )
         parked = GaugeMetricFamily(
             "workqueue_parked", "Keys that wait for the cache to see their writes", labels=labels
         )
-        for queue in self._queues:
+        for depths in self._queues:
+            queue = depths.queue
             names = (queue.name, queue.name)
-            for priority, number in (queue.depths() or {0: 0}).items():
-                depth.add_metric((*names, str(priority)), number)
+            for priority, number in depths.shown().items():
+                depth.add_metric((*names, priority), number)
             adds.add_metric(names, queue.stats.adds)
             _add_buckets(waited, names, queue.stats.wait)
             _add_buckets(worked, names, queue.stats.work)
@@ -245,6 +256,23 @@ class _QueueCollector(Collector):
 
     def describe(self) -> Iterator[Metric]:
         return self.collect()
+
+
+class _Depths:
+    """The depths of one queue by priority; a priority that was seen once stays, at zero."""
+
+    def __init__(self, queue: WorkQueue[Any]) -> None:
+        self.queue = queue
+        self._seen: set[int] = {0}
+
+    def shown(self) -> dict[str, int]:
+        """By label. Who uses priorities without bounds gets one series for all of them."""
+        depths = self.queue.depths()
+        if len(self._seen) <= MOST_PRIORITIES:
+            self._seen.update(depths)
+        if len(self._seen) > MOST_PRIORITIES:
+            return {TOO_MANY_PRIORITIES: sum(depths.values())}
+        return {str(priority): depths.get(priority, 0) for priority in sorted(self._seen)}
 
 
 class _RunCollector(Collector):

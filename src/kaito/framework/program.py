@@ -55,6 +55,10 @@ class ProgramOptions:
     """Of the lease; "": the credentials' namespace."""
     grace_seconds: float = 30.0
     """How long runs in progress may take after the stop."""
+    debug_bind_address: str = ""
+    """Of `/debug`, which asks nobody who they are: keep it on loopback."""
+    request_details: bool = False
+    """Also measure requests one by one: see `ManagerOptions.request_details`."""
 
 
 async def serve(
@@ -81,6 +85,8 @@ async def serve(
         if elects and election_credentials is not None
         else None,
     )
+    if options.request_details:
+        transport.on_resolved = manager.metrics.requests.resolved
     try:
         setup(manager)
         await manager.run(stop)
@@ -102,6 +108,8 @@ def _manager_options(options: ProgramOptions, namespace: str) -> ManagerOptions:
         grace_seconds=options.grace_seconds,
         loop_lag_interval=_LAG_INTERVAL,
         freeze_after_sync=True,
+        debug_bind_address=options.debug_bind_address,
+        request_details=options.request_details,
     )
 
 
@@ -163,6 +171,8 @@ async def _run(
         name=name,
         metrics_bind_address=given.metrics_bind_address,
         health_probe_bind_address=given.health_probe_bind_address,
+        debug_bind_address=given.debug_bind_address,
+        request_details=given.request_metrics,
         leader_elect=given.leader_elect,
         leader_namespace=given.leader_election_namespace,
     )
@@ -177,6 +187,8 @@ def _parser(name: str, has_definitions: bool) -> argparse.ArgumentParser:
     add("--context", help="of the kubeconfig; default: the current one")
     add("--metrics-bind-address", default="", metavar="HOST:PORT", help="default: none")
     add("--health-probe-bind-address", default="", metavar="HOST:PORT", help="default: none")
+    add("--debug-bind-address", default="", metavar="HOST:PORT", help="default: none")
+    add("--request-metrics", action="store_true", help="measure requests one by one")
     add("--leader-elect", action="store_true", help="work only while holding the lease")
     add("--leader-election-namespace", default="", metavar="NAMESPACE")
     add("--log-format", choices=("json", "console"), default="json")

@@ -111,6 +111,8 @@ class Reflector:
         options: ReflectorOptions = ReflectorOptions(),
     ) -> None:
         self.problem = ""
+        self.heard: float | None = None
+        """When the server last said anything of this kind, on the monotonic clock."""
         self._client = client
         self._resource = resource
         self._scope = scope
@@ -124,7 +126,6 @@ class Reflector:
         self._streaming = True
         self._unavailable = False
         """The server no longer, or not yet, knows our version: read without one."""
-        self._heard = 0.0
         self._internal_errors_since: float | None = None
         self._verb = "watch"
 
@@ -254,6 +255,7 @@ class Reflector:
     async def _filled(self, records: Iterable[Record], version: str) -> None:
         await self._shard.replace(records, version, self._pause)
         self._unavailable = False
+        self.heard = self._clock.monotonic()
         self._solved()
 
     # -- following -------------------------------------------------------------------------------
@@ -261,10 +263,12 @@ class Reflector:
     async def _follow(self, events: AsyncIterator[WatchEvent]) -> None:
         """Apply events until the watch ends. A version is taken from every event, except from the
         synthetic ones, in no order, with which a watch from no version begins."""
-        began = self._clock.monotonic()
+        now = self._clock.monotonic
+        began = now()
         ordered = bool(self._shard.version)
         empty = True
         async for event in events:
+            self.heard = now()
             record = self._accept(event)
             if empty and event.type != "ERROR":
                 empty = False
@@ -278,7 +282,7 @@ class Reflector:
                 self._shard.remove(self._transformed(record))
             else:
                 self._shard.upsert(self._transformed(record), advance=ordered)
-        if empty and self._clock.monotonic() - began < SHORT:
+        if empty and now() - began < SHORT:
             raise _Short("the watch ended at once and without an event")
 
     # -- judging ---------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ class QueueStats:
         self.adds = 0
         """Keys that became wanted; a key that is wanted already does not count again."""
         self.retries = 0
+        """Keys that were wanted after a delay, whatever the reason; what controller-runtime counts.
+        """
         self.wait = Buckets(DURATION_BUCKETS)
         """Seconds from being wanted to being handed out."""
         self.work = Buckets(DURATION_BUCKETS)
@@ -112,19 +114,19 @@ class WorkQueue(Generic[K]):
         """Want `key` in that many seconds; of several delays the earliest wins."""
         if seconds <= 0:
             self.add(key, priority=priority)
-        elif self._closed:
             return
-        elif key in self._ready or key in self._dirty:
+        if self._closed:
+            return
+        self.stats.retries += 1
+        if key in self._ready or key in self._dirty:
             self._want(key, priority)
         else:
             self._delay(key, self._now() + seconds, priority)
 
     def add_rate_limited(self, key: K, *, priority: int = 0) -> None:
         """Want `key` again after a failure: later the more often it failed."""
-        if self._closed:
-            return
-        self.stats.retries += 1
-        self.add_after(key, self._limiter.when(key), priority=priority)
+        if not self._closed:
+            self.add_after(key, self._limiter.when(key), priority=priority)
 
     def forget(self, key: K) -> None:
         """`key` succeeded: its failures are history."""

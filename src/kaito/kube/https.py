@@ -5,14 +5,17 @@ and TCP_USER_TIMEOUT, silent streams by their idle timeout; a stream has no tota
 comes is taken as it comes, in chunks, for a line may be longer than any line reader allows.
 """
 
+import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, final
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from kaito.kube.credentials import Credentials, Material, present_certificate, tls_context
@@ -45,6 +48,8 @@ class HttpsTransport:
     """Carries requests to the server of `credentials`; also plain HTTP, for a local proxy."""
 
     def __init__(self, credentials: Credentials, *, connections: int = _CONNECTIONS) -> None:
+        self.on_resolved: Callable[[str, float], object] | None = None
+        """Told the name and the seconds of each DNS lookup, if set before the first request."""
         self._credentials = credentials
         self._connections = connections
         self._base = credentials.server.rstrip("/")
@@ -138,6 +143,7 @@ class HttpsTransport:
                     limit=self._connections,
                     keepalive_timeout=_KEEP_ALIVE,
                     socket_factory=_socket,
+                    resolver=None if self.on_resolved is None else _Timed(self.on_resolved),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -197,6 +203,27 @@ class HttpsTransport:
             f"{self._credentials.origin} (context {self._credentials.context}) belong to this "
             "server?"
         )
+
+
+class _Timed(AbstractResolver):
+    """The system's resolver, timed. A connector keeps what it finds for ten seconds."""
+
+    def __init__(self, told: Callable[[str, float], object]) -> None:
+        self._inner = ThreadedResolver()
+        self._told = told
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        now = asyncio.get_running_loop().time
+        started = now()
+        try:
+            return await self._inner.resolve(host, port, family)
+        finally:
+            self._told(host, now() - started)
+
+    async def close(self) -> None:
+        await self._inner.close()
 
 
 def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:

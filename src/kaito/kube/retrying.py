@@ -12,6 +12,7 @@ it must find out what happened.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol, final, runtime_checkable
 
@@ -32,10 +33,21 @@ _JITTER = 0.1
 
 
 class RequestMetrics(Protocol):
-    """Told about every attempt; feeds `rest_client_requests_total{code,method,host}`."""
+    """Told what client-go tells its own metrics. `host` is `host:port`, empty in the process."""
 
-    def request_done(self, code: str, method: str, host: str, seconds: float) -> None:
-        """`code` is the HTTP status, or `<error>` when no answer came, as client-go counts."""
+    def request_done(self, code: str, method: str, host: str) -> None:
+        """One attempt, watches too. `code` is the HTTP status, or `<error>` without an answer."""
+        ...
+
+    def request_retried(self, code: str, method: str, host: str) -> None:
+        """The same attempt once more, when it was not the first of its call."""
+        ...
+
+    def call_done(
+        self, method: str, host: str, seconds: float, *, sent: int, received: int | None
+    ) -> None:
+        """A call with all its attempts and waits; no watch. Bytes of the bodies; `received` is
+        None when there was no answer."""
         ...
 
 
@@ -77,8 +89,9 @@ class Sender:
 
         `timeout`: seconds for everything, waits included; default is the sender's own.
         """
-        request = self.dressed(request)
-        deadline = self._clock.monotonic() + (self.timeout if timeout is None else timeout)
+        started = self._clock.monotonic()
+        deadline = started + (self.timeout if timeout is None else timeout)
+        call = _Call(self.dressed(request), deadline)
 
         def stop(state: RetryCallState) -> bool:
             late = self._clock.monotonic() + state.upcoming_sleep >= deadline
@@ -91,7 +104,17 @@ class Sender:
             stop=stop,
             reraise=True,
         )
-        return await retrying(self._once, request, deadline)
+        try:
+            return await retrying(self._once, call)
+        finally:
+            if self._metrics is not None:
+                self._metrics.call_done(
+                    request.method,
+                    self._host,
+                    self._clock.monotonic() - started,
+                    sent=len(request.body),
+                    received=call.received,
+                )
 
     def dressed(self, request: Request) -> Request:
         """The request with the headers that every request has; its own win."""
@@ -108,26 +131,26 @@ class Sender:
             body=request.body,
         )
 
-    def count(self, code: str, request: Request, started: float) -> None:
-        """Report one attempt that began at `started` on the monotonic clock."""
-        if self._metrics is not None:
-            seconds = self._clock.monotonic() - started
-            self._metrics.request_done(code, request.method, self._host, seconds)
+    def count(self, code: str, request: Request, *, again: bool = False) -> None:
+        """Report one attempt; `again`: not the first of its call."""
+        if self._metrics is None:
+            return
+        self._metrics.request_done(code, request.method, self._host)
+        if again:
+            self._metrics.request_retried(code, request.method, self._host)
 
-    def now(self) -> float:
-        return self._clock.monotonic()
-
-    async def _once(self, request: Request, deadline: float) -> Response:
-        started = self._clock.monotonic()
-        left = deadline - started
+    async def _once(self, call: "_Call") -> Response:
+        left = call.deadline - self._clock.monotonic()
         if left <= 0:
             raise RequestTimeout("no time was left to send the request", sent=False)
+        again, call.tried, call.received = call.tried, True, None
         try:
-            response = await self.transport.send(request, timeout=left)
+            response = await self.transport.send(call.request, timeout=left)
         except TransportError:
-            self.count("<error>", request, started)
+            self.count("<error>", call.request, again=again)
             raise
-        self.count(str(response.status), request, started)
+        call.received = len(response.body)
+        self.count(str(response.status), call.request, again=again)
         if self._on_warning is not None and (warning := response.headers.get("warning")):
             for text in warnings(warning):
                 self._on_warning(text)
@@ -142,6 +165,17 @@ class Sender:
         else:
             base = _FIRST_PAUSE * 2.0 ** (state.attempt_number - 1)
         return max(_LEAST_PAUSE, base) * (1 + _JITTER * self._random.random())
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call and how far it has got."""
+
+    request: Request
+    deadline: float
+    tried: bool = False
+    received: int | None = None
+    """Bytes of the last answer's body."""
 
 
 def answered_error(response: Response) -> ApiError:

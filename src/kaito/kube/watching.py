@@ -83,7 +83,6 @@ async def open_watch(
 async def _open(
     sender: Sender, request: Request, stack: AsyncExitStack, idle_timeout: float
 ) -> Stream:
-    started = sender.now()
     try:
         async with asyncio.timeout(sender.timeout):
             stream = await stack.enter_async_context(
@@ -91,12 +90,12 @@ async def _open(
             )
             refused = await _body(stream) if stream.status >= 400 else None
     except TimeoutError:
-        sender.count("<error>", request, started)
+        sender.count("<error>", request)
         raise RequestTimeout(f"no answer to a watch within {sender.timeout:g} s") from None
     except TransportError:
-        sender.count("<error>", request, started)
+        sender.count("<error>", request)
         raise
-    sender.count(str(stream.status), request, started)
+    sender.count(str(stream.status), request)
     if refused is not None:
         raise answered_error(refused)
     return stream

@@ -4,9 +4,9 @@ from typing import Final, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from kaito.framework.workqueue import DURATION_BUCKETS
+
 _PREFIX: Final = "controller_runtime"
-_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Go's default ones, which controller-runtime uses here."""
 
 
 @final
@@ -18,7 +18,7 @@ class WebhookMetrics:
             f"{_PREFIX}_webhook_latency_seconds",
             "Histogram of the latency of processing admission requests",
             ("webhook",),
-            buckets=_BUCKETS,
+            buckets=DURATION_BUCKETS,
             registry=registry,
         )
         self.requests: Final = Counter(
