@@ -1,25 +1,23 @@
 """Admission webhooks: others are asked before a write is committed.
 
-A write is a function of what is stored, of the request, and of what webhooks answer. It cannot wait
-in the middle: when an answer is missing it raises `Unanswered`, the server asks, and the write is
-done again from its beginning with the answer at hand. So nothing is locked while a webhook thinks,
-and if the object was changed meanwhile the question is another one and is asked anew, as it is by a
-real server that has to try again.
+See `asking` for how a write waits for them: not at all, it is attempted again.
 """
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import msgspec
 
+from kaito.apiserver.asking import Question, Read, Unanswered, internal
+from kaito.apiserver.converting import convert
 from kaito.apiserver.core import Call, Core, encode, loaded, unloaded
 from kaito.apiserver.kinds import Kind
 from kaito.apiserver.status import Refused
-from kaito.apiserver.webhookcalls import CallFailed, Endpoint, WebhookCaller, endpoint_of, posted
+from kaito.apiserver.webhookcalls import CallFailed, endpoint_of, unread
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.patches import PatchError, json_patch
 from kaito.kube.selectors import LabelSelector
@@ -29,68 +27,24 @@ VALIDATING: Final = "validatingwebhookconfigurations.admissionregistration.k8s.i
 _REVIEW: Final = "admission.k8s.io/v1"
 SYSTEM: Final = ("uid", "resourceVersion", "generation", "creationTimestamp")
 """What a new object has been given before it is mutated, and does not show yet."""
-_MOST_ATTEMPTS: Final = 100
-"""Of one write; each brings at least one more answer."""
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One review for one webhook. `key`: what makes it the same question when it is met again."""
-
-    key: bytes
-    endpoint: Endpoint
-    timeout: int
-    review: Json
+def configured(core: Core) -> bool:
+    """Whether anybody wants to be asked."""
+    return bool(len(core.storage.bucket(MUTATING)) or len(core.storage.bucket(VALIDATING)))
 
 
-class Unanswered(Exception):
-    """These have to be asked before the write can be done."""
+def _read(key: bytes) -> Read:
+    """What goes wrong is an answer too."""
 
-    def __init__(self, questions: Sequence[Question]) -> None:
-        super().__init__()
-        self.questions = questions
+    def read(answer: bytes | CallFailed, uid: str) -> Mapping[bytes, Any]:
+        if isinstance(answer, CallFailed):
+            return {key: CallFailed(f"failed to call webhook: {answer}")}
+        return {key: _response(answer, uid)}
 
-
-@final
-@dataclass(slots=True)
-class Admission:
-    """What one write has learned from webhooks so far."""
-
-    answers: dict[bytes, Json | CallFailed] = field(default_factory=dict)
-    born: Json = field(default_factory=dict)
-    """What the first attempt gave to the new object by chance or by the clock."""
-
-    def bear(self, obj: Json) -> None:
-        """A new object has one uid and one birth, however often its creation is attempted."""
-        given = obj["metadata"]
-        for name in ("uid", "creationTimestamp"):
-            given[name] = self.born.setdefault(name, given[name])
-
-
-def begun(core: Core) -> Admission | None:
-    """For a write that begins now; None where nobody has configured a webhook."""
-    configured = len(core.storage.bucket(MUTATING)) or len(core.storage.bucket(VALIDATING))
-    return Admission() if configured else None
-
-
-async def learn(
-    core: Core, admission: Admission, unanswered: Unanswered, caller: WebhookCaller | None
-) -> None:
-    """Ask, all at once. What goes wrong is an answer too."""
-    if len(admission.answers) > _MOST_ATTEMPTS:
-        raise internal("webhooks and strategies never agree on this object")
-    for question in unanswered.questions:
-        question.review["request"]["uid"] = core.storage.new_uid()
-    asked = [(q.endpoint, encode(q.review), q.timeout) for q in unanswered.questions]
-    found = await posted(caller, asked)
-    for question, answer in zip(unanswered.questions, found, strict=True):
-        uid = question.review["request"]["uid"]
-        admission.answers[question.key] = (
-            answer if isinstance(answer, CallFailed) else _response(answer, uid)
-        )
+    return read
 
 
 def _response(body: bytes, uid: str) -> Json | CallFailed:
@@ -98,8 +52,11 @@ def _response(body: bytes, uid: str) -> Json | CallFailed:
     try:
         review = _decode(body)
     except msgspec.DecodeError as error:
-        return CallFailed(f"failed to call webhook: couldn't get version/kind; {error}")
+        return CallFailed(f"failed to call webhook: {unread(body, error)}")
     head = (review.get("apiVersion", ""), review.get("kind", ""))
+    if head[1] and head != (_REVIEW, "AdmissionReview"):
+        why = f'no kind "{head[1]}" is registered for version "{head[0]}" in scheme'
+        return CallFailed(f'failed to call webhook: {why} "pkg/runtime/scheme.go:111"')
     response = review.get("response")
     if head != (_REVIEW, "AdmissionReview"):
         got = f"{head[0] or '/'}, Kind={head[1]}"
@@ -150,8 +107,8 @@ def _mutate(subject: Subject, hook: Json, place: str) -> tuple[bool, Subject]:
     kind = _matched(subject, hook)
     if kind is None:
         return False, subject
-    question = _question(subject, hook, kind, place)
-    answer = _known(subject, question)
+    key, question = _question(subject, hook, kind, place)
+    answer = _known(subject, key)
     if answer is None:
         raise Unanswered([question])
     try:
@@ -164,9 +121,9 @@ def _mutate(subject: Subject, hook: Json, place: str) -> tuple[bool, Subject]:
     if subject.obj is None:
         told = f'admission webhook "{hook["name"]}" attempted to modify the object'
         raise internal(f"{told}, which is not supported for this operation")
-    patched = _patched(_shown(subject.call.kind, kind, subject.obj), operations)
-    obj = _shown(kind, subject.call.kind, patched)
-    _settle(subject.call, obj)
+    obj = _settled(
+        subject.call, kind, _patched(_shown(subject.call, kind, subject.obj), operations)
+    )
     return obj != subject.obj, Subject(
         call=subject.call,
         operation=subject.operation,
@@ -186,12 +143,18 @@ def _patched(obj: Json, operations: list[Json]) -> Json:
     return patched
 
 
-def _settle(call: Call, obj: Json) -> None:
-    """What a patch brought follows the kind's schema like what a client sends."""
-    schema = call.core.schema(call.kind)
-    if schema is not None:
-        call.core.schemas.decode(schema, obj)
-        call.core.schemas.default(schema, obj)
+def _settled(call: Call, kind: Kind, patched: Json) -> Json:
+    """What a patch brought is defaulted in the version that was patched, and follows the schema of
+    the request's like what a client sends."""
+    schemas = call.core.schemas
+    if (schema := call.core.schema(kind)) is not None:
+        if not kind.custom:
+            schemas.decode(schema, patched)
+        schemas.default(schema, patched)
+    obj = _shown(call, call.kind, patched, of=kind)
+    if kind.custom and (schema := call.core.schema(call.kind)) is not None:
+        schemas.decode(schema, obj)
+    return obj
 
 
 def _operations(subject: Subject, hook: Json, answer: Json | CallFailed) -> list[Json]:
@@ -213,15 +176,19 @@ def _operations(subject: Subject, hook: Json, answer: Json | CallFailed) -> list
 
 def validated(subject: Subject) -> None:
     """Ask every validating webhook, all at once. Raises Refused when one denies."""
-    found: list[tuple[Json, Question]] = []
+    found: list[tuple[Json, bytes]] = []
+    missing: list[Question] = []
     for index, (_, hook) in enumerate(_configured(subject.call, VALIDATING)):
-        if (kind := _matched(subject, hook)) is not None:
-            found.append((hook, _question(subject, hook, kind, f"v{index}")))
-    missing = [question for _, question in found if _known(subject, question) is None]
+        if (kind := _matched(subject, hook)) is None:
+            continue
+        key, question = _question(subject, hook, kind, f"v{index}")
+        found.append((hook, key))
+        if _known(subject, key) is None:
+            missing.append(question)
     if missing:
         raise Unanswered(missing)
-    for hook, question in found:
-        answer = _known(subject, question)
+    for hook, key in found:
+        answer = _known(subject, key)
         try:
             if answer is not None and _allowed(subject, hook, answer).get("patch"):
                 why = "validating webhook may not return response.patch"
@@ -255,14 +222,6 @@ def _failed(hook: Json, failed: CallFailed) -> None:
     """A webhook that cannot be asked lets the write pass only if its configuration says so."""
     if hook.get("failurePolicy", "Fail") != "Ignore":
         raise internal(f'failed calling webhook "{hook["name"]}": {failed}') from failed
-
-
-def internal(why: str) -> Refused:
-    """500, as the real server words it."""
-    causes = [{"message": why}]
-    return Refused(
-        500, "InternalError", f"Internal error occurred: {why}", details={"causes": causes}
-    )
 
 
 # ---- which webhooks, and what they are shown
@@ -358,40 +317,32 @@ def _conditions_hold(subject: Subject, hook: Json) -> bool:
         return False
 
 
-def _shown(kind: Kind, wanted: Kind, obj: Json) -> Json:
-    """An object of one version as it is in another; a copy in any case."""
-    copied = deepcopy(obj)
-    return copied if kind == wanted else loaded(wanted, unloaded(kind, copied))
+def _shown(call: Call, wanted: Kind, obj: Json, *, of: Kind | None = None) -> Json:
+    """An object of one version (the request's) as it is in another; a copy in any case."""
+    kind, copied = of or call.kind, deepcopy(obj)
+    if kind == wanted:
+        return copied
+    if kind.custom:
+        return deepcopy(convert(call, copied, wanted.resource.api_version))
+    return loaded(wanted, unloaded(kind, copied))
 
 
-def _known(subject: Subject, question: Question) -> Json | CallFailed | None:
-    admission = subject.call.admission
-    return None if admission is None else admission.answers.get(question.key)
+def _known(subject: Subject, key: bytes) -> Json | CallFailed | None:
+    answers = subject.call.answers
+    return None if answers is None else answers.known.get(key)
 
 
-def _question(subject: Subject, hook: Json, kind: Kind, place: str) -> Question:
+def _question(subject: Subject, hook: Json, kind: Kind, place: str) -> tuple[bytes, Question]:
+    """And what makes it the same question when it is met again."""
     review = {
         "kind": "AdmissionReview",
         "apiVersion": _REVIEW,
         "request": {"uid": "", **_request(subject, kind)},
     }
     timeout = hook.get("timeoutSeconds") or 10
-    return Question(
-        key=encode([place, hook["name"], _timeless(review["request"])]),
-        endpoint=endpoint_of(hook["clientConfig"], f"{timeout}s"),
-        timeout=timeout,
-        review=review,
-    )
-
-
-def _timeless(request: Any) -> Any:
-    """Without what is another at each attempt: who owns which field since when."""
-    found = dict(request)
-    for name in ("object", "oldObject"):
-        if found[name] is not None:
-            meta = {k: v for k, v in found[name]["metadata"].items() if k != "managedFields"}
-            found[name] = {**found[name], "metadata": meta}
-    return found
+    key = encode([place, hook["name"], review["request"]])
+    endpoint = endpoint_of(hook["clientConfig"], f"{timeout}s")
+    return key, Question(endpoint=endpoint, timeout=timeout, review=review, read=_read(key))
 
 
 def _request(subject: Subject, kind: Kind) -> Json:
@@ -416,8 +367,8 @@ def _request(subject: Subject, kind: Kind) -> Json:
             **({"uid": call.user.uid} if call.user.uid else {}),
             "groups": list(call.user.groups),
         },
-        "object": None if subject.obj is None else _shown(call.kind, kind, subject.obj),
-        "oldObject": None if subject.old is None else _shown(call.kind, kind, subject.old),
+        "object": None if subject.obj is None else _shown(call, kind, subject.obj),
+        "oldObject": None if subject.old is None else _shown(call, kind, subject.old),
         "dryRun": bool(subject.options.get("dryRun")),
         "options": subject.options,
     }

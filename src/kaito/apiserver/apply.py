@@ -61,6 +61,8 @@ def apply(
         if manager != _KUBECTL or not _forgiven(conflicts, before, shape):
             raise _conflict(conflicts.found) from conflicts
         obj, owners, changed = _step(before, config, owners, me, True, shape)
+    except Unfit as error:
+        raise Refused(500, "", str(error)) from error
     if changed and me in owners:
         owners[me] = Owned(owners[me].fields, owners[me].version, now)
     if manager == _KUBECTL:
@@ -124,7 +126,8 @@ def _pruned(merged: Json, owners: Owners, last: Owned, shape: Shape) -> Json:
     if type_ is None or not last.fields:
         return merged
     before = typed.with_named(last.fields, type_)
-    pruned = typed.remove(merged, before, type_) or {}
+    first = shape.at(merged, last.version)
+    pruned = typed.remove(first, before, type_) or {}
     # Give back what somebody (this manager's new configuration included) owns ...
     by_version: dict[str, FieldSet] = {last.version: FieldSet()}  # the order matters
     for owned in owners.values():
@@ -133,16 +136,17 @@ def _pruned(merged: Json, owners: Owners, last: Owned, shape: Shape) -> Json:
     for version, fields in by_version.items():
         at = shape.type_of(version)
         if at is not None:
+            whole, pruned = shape.at(merged, version), shape.at(pruned, version)
             kept = typed.with_named(typed.fields_of(pruned, at), at)
             kept = kept.union(typed.with_named(fields, at))
-            all_ = typed.with_named(typed.fields_of(merged, at), at)
-            pruned = typed.remove(merged, all_.difference(kept), at) or {}
+            all_ = typed.with_named(typed.fields_of(whole, at), at)
+            pruned = typed.remove(whole, all_.difference(kept), at) or {}
     # ... and what this manager did not own last time either.
-    all_ = typed.with_named(typed.fields_of(merged, type_), type_)
+    pruned = shape.at(pruned, last.version)
+    all_ = typed.with_named(typed.fields_of(first, type_), type_)
     kept = typed.with_named(typed.fields_of(pruned, type_), type_)
     gone = all_.difference(kept).intersection(before)
-    result: Json = typed.remove(merged, gone, type_) or {}
-    return result
+    return shape.at(typed.remove(first, gone, type_) or {}, shape.version)
 
 
 def _forgiven(conflicts: Conflicts, live: Json, shape: Shape) -> bool:

@@ -1,6 +1,7 @@
 """What every part of the server shares: the storage, the register, the schemas, time and chance."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Final, final
 
@@ -15,7 +16,7 @@ from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.transport import Request
 
 if TYPE_CHECKING:
-    from kaito.apiserver.admission import Admission
+    from kaito.apiserver.asking import Answers
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -44,9 +45,14 @@ class Core:
     storage: Storage
     kinds: Kinds
     schemas: Schemas
+    moment: datetime | None = None
+    """When the request at hand is answered, however often that is attempted."""
+
+    def wall(self) -> datetime:
+        return self.clock.wall() if self.moment is None else self.moment
 
     def now(self) -> str:
-        return rfc3339(self.clock.wall())
+        return rfc3339(self.wall())
 
     def bucket(self, kind: Kind) -> Bucket:
         return self.storage.bucket(kind.bucket)
@@ -67,8 +73,10 @@ class Call:
     target: Target
     kind: Kind
     warnings: list[str] = field(default_factory=list)
-    admission: "Admission | None" = None
-    """What webhooks said; None where none are asked."""
+    answers: "Answers | None" = None
+    """What webhooks said; None where none can be asked."""
+    reviewed: bool = False
+    """Webhooks of admission are asked."""
 
     @property
     def key(self) -> ObjectKey:
@@ -90,7 +98,10 @@ def loaded(kind: Kind, obj: Json) -> Json:
 
 
 def unloaded(kind: Kind, obj: Json) -> Json:
-    """The reverse: what storage keeps. Edits `obj`."""
+    """The reverse: what storage takes, which of a custom object has its apiVersion. Edits `obj`."""
     obj.pop("kind", None)
-    obj.pop("apiVersion", None)
+    if kind.custom:
+        obj["apiVersion"] = kind.stored.api_version
+    else:
+        obj.pop("apiVersion", None)
     return kind.conversion.store(obj) if kind.conversion is not None else obj

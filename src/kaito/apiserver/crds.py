@@ -10,13 +10,16 @@ from typing import Any, Final, final
 
 from kaito.apiserver import jsonpath
 from kaito.apiserver.core import Core
-from kaito.apiserver.kinds import Column, Draft, Kind, Moment, ScalePaths, Strategy
+from kaito.apiserver.kinds import Column, Draft, Kind, Moment, ScalePaths, Strategy, Webhook
 from kaito.apiserver.representing import age, age_cell, name_cell
 from kaito.apiserver.storage import Bucket, Change, Stored
+from kaito.apiserver.webhookcalls import endpoint_of
 from kaito.kube.objects import Json, Resource
 from kaito.kube.resources import CRDS
 from kaito.kube.schema.sanity import unrecognized_formats
 
+REVIEWS: Final = ("v1", "v1beta1")
+"""Versions of ConversionReview that are spoken here."""
 CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 _ACCEPTED: Final = (
     # type, reason, message
@@ -121,6 +124,7 @@ class CustomKinds:
             for kind in kinds_of(crd):
                 self._core.kinds.add(kind)
             self._reread(crd)
+            self._core.storage.bucket(crd["metadata"]["name"]).notify()
         status = accepted(crd, self._core.now())
         if status != crd.get("status"):
             crd["status"] = status
@@ -131,17 +135,16 @@ class CustomKinds:
         return not any(condition["type"] == "Established" for condition in conditions)
 
     def _reread(self, crd: Json) -> None:
-        """Show stored objects as the present schema has them, without a new version of them."""
-        storage = next((kind for kind in kinds_of(crd) if kind.resource == kind.stored), None)
-        if storage is None:
-            return
-        schema = self._core.schema(storage)
-        bucket = self._core.bucket(storage)
-        if schema is None or not len(bucket):
-            return
+        """Show stored objects as the present schema of the version in which they are stored has
+        them, without a new version of them."""
+        group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+        bucket = self._core.storage.bucket(crd["metadata"]["name"])
         for stored in tuple(bucket.scan()):
-            obj = {"kind": storage.resource.kind, "apiVersion": storage.resource.api_version}
-            obj |= stored.json()
+            version = stored.written.rpartition("/")[2]
+            schema = self._core.schemas.lookup(group, version, kind)
+            if schema is None:
+                continue
+            obj = {"kind": kind, "apiVersion": stored.written, **stored.json()}
             self._core.schemas.decode(schema, obj)
             self._core.schemas.default(schema, obj)
             del obj["kind"], obj["apiVersion"]
@@ -177,6 +180,7 @@ class CustomKinds:
         spec = crd["spec"]
         self._core.kinds.remove(spec["group"], spec["names"]["plural"])
         self._core.schemas.forget(spec["group"], spec["names"]["kind"])
+        self._core.storage.bucket(crd["metadata"]["name"]).notify()
 
 
 def accepted(crd: Json, now: str) -> Json:
@@ -234,10 +238,21 @@ def _kind(spec: Json, version: Json, storage: str, served: list[Json]) -> Kind:
         subresources=tuple(part for part in ("status", "scale") if parts.get(part) is not None),
         strategy=Strategy(generation=True, fields=_fields(version)),
         columns=columns(version.get("additionalPrinterColumns")),
+        webhook=_webhook(spec.get("conversion") or {}),
         custom=True,
         scale=_scale(scale) if scale is not None else None,
         deprecation=_deprecation(spec, version, served),
     )
+
+
+def _webhook(conversion: Json) -> Webhook | None:
+    """Who converts, asked by the first version of reviews that is known here."""
+    if conversion.get("strategy") != "Webhook":
+        return None
+    found: Json = conversion.get("webhook") or {}
+    reviews = [name for name in found.get("conversionReviewVersions") or () if name in REVIEWS]
+    endpoint = endpoint_of(found.get("clientConfig") or {}, "30s")
+    return Webhook(endpoint, reviews[0] if reviews else REVIEWS[0])
 
 
 def _scale(scale: Json) -> ScalePaths:

@@ -1,12 +1,14 @@
 """DELETE: preconditions, grace, finalizers, propagation; and of whole collections."""
 
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, final
 
-from kaito.apiserver import reviewing, writing
-from kaito.apiserver.core import Call, encode, loaded, unloaded
+from kaito.apiserver import forms, reviewing, writing
+from kaito.apiserver.core import Call, encode
 from kaito.apiserver.kinds import Draft, Kind
-from kaito.apiserver.options import DeleteOptions, WriteOptions, delete_options
+from kaito.apiserver.options import DeleteOptions, delete_options
 from kaito.apiserver.representing import JSON_HEADERS
 from kaito.apiserver.selecting import selection
 from kaito.apiserver.status import conflict, success
@@ -35,29 +37,63 @@ def delete(call: Call, options: DeleteOptions) -> Json:
 
 def remove(call: Call, stored: Stored, options: DeleteOptions) -> tuple[Json, bool]:
     """Delete one stored object, or mark it as being deleted. Returns it, and whether it is gone."""
-    obj = loaded(call.kind, stored.json())
+    return _carried_out(call, plan(call, stored, options), options)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A deletion that nothing stands in the way of any more, and nobody has to be asked about."""
+
+    obj: Json
+    """With its marks."""
+    last: Json | None
+    """How the object ends; None: it waits, for finalizers or its grace period."""
+    marked: Json | None
+    """What storage takes of the marks; None: nothing."""
+    gone: Json | None
+    """What storage keeps of the end."""
+
+
+def plan(call: Call, stored: Stored, options: DeleteOptions) -> Plan:
+    """Everything but the deletion itself."""
+    obj = forms.shown(call, stored, fresh=True)
     _check(call.kind, obj, options)
     reviewing.delete(call, obj, options)
-    before = encode(obj)
+    before, graceful = encode(obj), call.kind.strategy.graceful
     _mark(call, obj, options)
+    waiting = _waits(call.kind, obj)
+    # Watchers of what ends gracefully see the mark before they see the end, as on a real server.
+    marks = (waiting or graceful) and encode(obj) != before
+    last = None if waiting else obj if graceful else forms.shown(call, stored)
+    return Plan(
+        obj=obj,
+        last=last,
+        marked=forms.kept(call, obj) if marks else None,
+        gone=None if last is None else forms.kept(call, deepcopy(last)),
+    )
+
+
+def _carried_out(call: Call, plan: Plan, options: DeleteOptions) -> tuple[Json, bool]:
+    storage, bucket = call.core.storage, call.core.bucket(call.kind)
+    if plan.marked is not None and not options.dry_run:
+        written = storage.write(bucket, plan.marked)
+        plan.obj["metadata"]["resourceVersion"] = str(written.version)
+    if plan.last is None:
+        return plan.obj, False
+    if plan.gone is not None and not options.dry_run:
+        removed = storage.remove(bucket, writing.key_of(plan.last), plan.gone)
+        plan.last["metadata"]["resourceVersion"] = str(removed.version)
+    return plan.last, True
+
+
+def _waits(kind: Kind, obj: Json) -> bool:
     meta = obj["metadata"]
-    waiting = (
+    return (
         bool(meta.get("finalizers"))
         or bool(meta.get("deletionGracePeriodSeconds"))
-        or _namespace_waits(call.kind, obj)
+        or _namespace_waits(kind, obj)
     )
-    if not waiting:
-        last = obj if call.kind.strategy.graceful else loaded(call.kind, stored.json())
-        if call.kind.strategy.graceful and encode(obj) != before and not options.dry_run:
-            # Watchers see the mark before they see the end, as on a real server.
-            call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
-        writing.finish(call, last, WriteOptions(dry_run=options.dry_run))
-        if not options.dry_run:
-            last["metadata"]["resourceVersion"] = str(call.core.storage.revision)
-        return last, True
-    if encode(obj) != before and not options.dry_run:
-        call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
-    return obj, False
 
 
 def _check(kind: Kind, obj: Json, options: DeleteOptions) -> None:
@@ -88,7 +124,7 @@ def _mark(call: Call, obj: Json, options: DeleteOptions) -> None:
         call.warn(_ORPHANS)
     _propagate(kind, meta, options)
     grace = _grace(kind, obj, options)
-    now = call.core.clock.wall()
+    now = call.core.wall()
     if not meta.get("deletionTimestamp"):
         meta["deletionTimestamp"] = rfc3339(now + timedelta(seconds=grace))
         if kind.strategy.terminate is None:
@@ -158,19 +194,19 @@ def delete_collection(call: Call) -> Response:
     options = delete_options(call)
     chosen = selection(call)
     bucket = call.core.bucket(call.kind)
-    found = [stored for stored in bucket.scan(chosen.namespace) if chosen.has(stored)]
+    found = chosen.of(bucket.scan(chosen.namespace))
     version = call.core.storage.revision
-    for stored in found:
-        # All are asked about before the first goes.
-        reviewing.delete(call, loaded(call.kind, stored.json()), options)
-    for stored in found:
-        remove(call, stored, options)
-    items = [_bare(call.kind, loaded(call.kind, stored.json())) for stored in found]
-    resource = call.kind.resource
+    forms.expect(call, found, fresh=True)
+    # All are asked about before the first goes.
+    plans = [plan(call, stored, options) for stored in found]
+    items = [_bare(call.kind, forms.shown(call, stored)) for stored in found]
+    for one in plans:
+        _carried_out(call, one, options)
+    resource, meta = call.kind.resource, {"resourceVersion": str(version)}
     body = {
         "kind": call.kind.list_kind,
         "apiVersion": resource.api_version,
-        "metadata": {"resourceVersion": str(version)},
+        "metadata": {**({"continue": ""} if call.kind.custom else {}), **meta},
         "items": items,
     }
     return Response(status=200, headers=JSON_HEADERS, body=encode(body))

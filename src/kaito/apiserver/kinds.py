@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from kaito.apiserver.names import dns_subdomain
 from kaito.apiserver.storage import Storage
+from kaito.apiserver.webhookcalls import Endpoint
 from kaito.kube.objects import Json, Resource
 
 COLLECTION_VERBS: Final = (
@@ -102,6 +103,15 @@ class Conversion:
     store: Callable[[Json], Json]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who converts the objects of a definition, and the version of the reviews it wants."""
+
+    endpoint: Endpoint
+    review: str
+
+
 PLAIN: Final = Strategy()
 
 
@@ -124,6 +134,8 @@ class Kind:
     strategy: Strategy = PLAIN
     columns: tuple[Column, ...] = ()
     conversion: Conversion | None = None
+    webhook: Webhook | None = None
+    """Converts between versions; None: they differ in apiVersion alone."""
     custom: bool = False
     scale: "ScalePaths | None" = None
     deprecation: str = ""

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, final
 
 from kaito.apiserver import typed
 from kaito.apiserver.fieldsets import FieldSet
+from kaito.apiserver.status import Refused
 from kaito.apiserver.typed import Comparison, Type
 from kaito.kube.objects import Json
 
@@ -73,6 +74,17 @@ class Shape:
     ignored: FieldSet
     empty: Json
     subresource: str = ""
+    convert: Callable[[Json, str], Json] | None = None
+    """An object in another apiVersion; None: versions differ in nothing that can be owned."""
+
+    def at(self, obj: Json, version: str) -> Json:
+        """`obj` in another apiVersion. Raises Unfit when it is not of that version's type."""
+        if self.convert is None or obj.get("apiVersion", version) == version:
+            return obj
+        converted = self.convert(obj, version)
+        if type_ := self.type_of(version):
+            typed.check(converted, type_)
+        return converted
 
     @property
     def type(self) -> Type:
@@ -167,7 +179,8 @@ def changed(
             type_ = shape.type_of(owned.version)
             if type_ is None:
                 continue
-            comparison = typed.compare(old, new, type_).without(shape.ignored)
+            before, after = shape.at(old, owned.version), shape.at(new, owned.version)
+            comparison = typed.compare(before, after, type_).without(shape.ignored)
             comparisons[owned.version] = comparison
         taken = owned.fields.intersection(comparison.modified.union(comparison.added))
         if taken:
@@ -200,8 +213,8 @@ def track(old: Json | None, new: Json, manager: Manager, shape: Shape, now: str)
     before = shape.empty if old is None else bare(old)
     try:
         owners, _, change = changed(before, bare(new), owners, shape, but=_SELF)
-    except typed.Unfit:
-        return  # validation will say what is wrong with it
+    except (typed.Unfit, Refused):
+        return  # validation will say what is wrong with it; nobody owns what cannot be compared
     mine = own(change.modified.union(change.added).without(shape.ignored))
     if mine:
         previous = owners.get(manager)

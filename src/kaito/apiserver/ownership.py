@@ -1,9 +1,10 @@
 """The seam between requests and field ownership: what a call's kind looks like to it."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from kaito.apiserver.builtin import defaulting
+from kaito.apiserver.converting import convert
 from kaito.apiserver.core import Call
 from kaito.apiserver.fieldsets import FieldSet
 from kaito.apiserver.managedfields import UPDATE, Manager, Shape, track
@@ -41,6 +42,7 @@ def shape_of(call: Call) -> Shape:
         ignored=_ignored(call),
         empty={"metadata": {}} if schema is None or schema.custom else _empty(schema),
         subresource=call.target.subresource,
+        convert=None if kind.webhook is None else partial(convert, call),
     )
 
 

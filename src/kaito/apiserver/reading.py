@@ -7,8 +7,8 @@ from typing import Final, final
 
 import msgspec
 
-from kaito.apiserver.core import Call, encode, loaded
-from kaito.apiserver.kinds import Kind
+from kaito.apiserver import forms
+from kaito.apiserver.core import Call, encode
 from kaito.apiserver.negotiation import Accepted, accepted
 from kaito.apiserver.options import list_limit, version_match, version_of
 from kaito.apiserver.representing import JSON_HEADERS, respond, table, without_spec
@@ -29,22 +29,15 @@ from kaito.kube.transport import Response
 _PAGING_VERSION: Final = "meta.k8s.io/v1"
 
 
-def raw(kind: Kind, stored: Stored) -> bytes:
-    """A stored object's JSON in this version of its kind."""
-    if kind.conversion is None:
-        return kind.whole(stored.tail)
-    return encode(loaded(kind, stored.json()))
-
-
 def get(call: Call) -> Response:
     """One object, in the shape that the client accepts."""
     how = accepted(call.request)
     version_of(call.request.param("resourceVersion"))
     stored = current(call, call.key)
     if how.shape == "object" and not how.yaml:
-        return Response(status=200, headers=JSON_HEADERS, body=raw(call.kind, stored))
-    obj = loaded(call.kind, stored.json())
-    return respond(call, obj, 200, how)
+        body = forms.text(call, stored, fresh=True)
+        return Response(status=200, headers=JSON_HEADERS, body=body)
+    return respond(call, forms.shown(call, stored, fresh=True), 200, how)
 
 
 @final
@@ -72,12 +65,13 @@ def list_(call: Call) -> Response:
     how = accepted(call.request)
     chosen = selection(call)
     page = page_of(call, chosen)
+    forms.expect(call, page.items)
     if how.shape == "table":
-        objects = [loaded(call.kind, stored.json()) for stored in page.items]
+        objects = [forms.shown(call, stored) for stored in page.items]
         return respond(call, table(call, objects, _list_meta(page)), 200, how, drawn=True)
     if how.shape == "metadata":
-        return respond(call, _partial_list(call.kind, page, how), 200, how, drawn=True)
-    body = _body(call.kind, page)
+        return respond(call, _partial_list(call, page, how), 200, how, drawn=True)
+    body = _body(call, page)
     if how.yaml:
         return respond(call, msgspec.json.decode(body), 200, how)
     return Response(status=200, headers=JSON_HEADERS, body=body)
@@ -92,31 +86,34 @@ def _list_meta(page: Page) -> Json:
     return metadata
 
 
-def _body(kind: Kind, page: Page) -> bytes:
+def _body(call: Call, page: Page) -> bytes:
+    kind = call.kind
+    meta = _list_meta(page)
+    if kind.custom:
+        meta = {"continue": "", **meta}  # As the real server has it, and only here.
     head = (
         f'{{"kind":"{kind.list_kind}","apiVersion":"{kind.resource.api_version}","metadata":'
     ).encode()
-    return b"".join(
-        (head, encode(_list_meta(page)), b',"items":[', b",".join(_items(kind, page.items)), b"]}")
-    )
+    return b"".join((head, encode(meta), b',"items":[', b",".join(_items(call, page.items)), b"]}"))
 
 
-def _items(kind: Kind, stored: Iterable[Stored]) -> Iterable[bytes]:
+def _items(call: Call, stored: Iterable[Stored]) -> Iterable[bytes]:
     """Items of built-in kinds bear no apiVersion and kind, those of custom kinds do."""
+    kind = call.kind
+    if kind.custom:
+        return (forms.text(call, one) for one in stored)
     if kind.conversion is not None:
         return (encode(kind.conversion.load(one.json())) for one in stored)
-    if kind.custom:
-        return (kind.whole(one.tail) for one in stored)
     return (one.tail for one in stored)
 
 
-def _partial_list(kind: Kind, page: Page, how: Accepted) -> Json:
+def _partial_list(call: Call, page: Page, how: Accepted) -> Json:
     version = f"meta.k8s.io/{how.version}"
     return {
         "kind": "PartialObjectMetadataList",
         "apiVersion": version,
         "metadata": _list_meta(page),
-        "items": [without_spec(loaded(kind, stored.json()), how) for stored in page.items],
+        "items": [without_spec(forms.shown(call, stored), how) for stored in page.items],
     }
 
 
@@ -138,7 +135,7 @@ def page_of(call: Call, chosen: Selection) -> Page:
         raise too_large_version(asked, call.core.storage.revision)
     if match == "Exact" and asked < call.core.storage.revision:
         return _past(call, bucket, chosen, limit, asked, after="")
-    found = [stored for stored in bucket.scan(chosen.namespace) if chosen.has(stored)]
+    found = chosen.of(bucket.scan(chosen.namespace))
     return _cut(found, limit, call.core.storage.revision, chosen)
 
 
@@ -167,7 +164,7 @@ def _cut(found: list[Stored], limit: int, version: int, chosen: Selection) -> Pa
 
 def _continued(call: Call, bucket: Bucket, chosen: Selection, limit: int, token: Token) -> Page:
     if token.rv < 0:
-        found = [s for s in bucket.scan(chosen.namespace, token.start) if chosen.has(s)]
+        found = chosen.of(bucket.scan(chosen.namespace, token.start))
         return _cut(found, limit, call.core.storage.revision, chosen)
     return _past(call, bucket, chosen, limit, token.rv, after=token.start)
 
@@ -182,7 +179,7 @@ def _past(
             raise expired(_CONTINUE_EXPIRED, continue_=fresh)
         raise expired("The resourceVersion for the provided list is too old.")
     objects = bucket.as_of(version)
-    found = [s for path, s in objects.items() if path > after and chosen.has(s)]
+    found = chosen.of(stored for path, stored in objects.items() if path > after)
     return _cut(found, limit, version, chosen)
 
 

@@ -44,7 +44,7 @@ def table(call: Call, objects: Iterable[Json], metadata: Json, *, definitions: b
     include = call.request.param("includeObject") or "Metadata"
     if include not in ("Metadata", "Object", "None"):
         raise bad_request(f'unrecognized includeObject value: "{include}"')
-    moment = Moment(call.core.clock.wall().timestamp())
+    moment = Moment(call.core.wall().timestamp())
     columns = columns_of(call.kind)
     return {
         "kind": "Table",

@@ -30,7 +30,7 @@ def mutate_new(call: Call, obj: Json, options: WriteOptions, *, generated: bool)
 
 def mutate(call: Call, new: Json, old: Json, options: WriteOptions) -> Json:
     """A changed object as mutating webhooks leave it."""
-    if call.admission is None or call.target.subresource in _UNASKED:
+    if not call.reviewed or call.target.subresource in _UNASKED:
         return new
     return _mutated(call, new, old, options)
 
@@ -42,14 +42,14 @@ def _mutated(call: Call, obj: Json, old: Json | None, options: WriteOptions) -> 
 
 def validate(call: Call, obj: Json, old: Json | None, options: WriteOptions) -> None:
     """Raises Refused when a webhook denies what is about to be committed."""
-    if call.admission is not None and call.target.subresource not in _UNASKED:
+    if call.reviewed and call.target.subresource not in _UNASKED:
         hidden = {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if v != ""}}
         validated(_subject(call, hidden, old, options))
 
 
 def delete(call: Call, obj: Json, options: DeleteOptions) -> None:
     """Raises Refused when a webhook denies the deletion of `obj`."""
-    if call.admission is None or call.target.subresource:
+    if not call.reviewed or call.target.subresource:
         return
     told: Json = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
     if options.grace_seconds is not None:

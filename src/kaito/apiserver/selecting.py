@@ -1,11 +1,11 @@
 """Label and field selectors of a request, as one question about a stored object."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
-from kaito.apiserver.core import Call, loaded
-from kaito.apiserver.kinds import Kind
+from kaito.apiserver import forms
+from kaito.apiserver.core import Call
 from kaito.apiserver.status import bad_request
 from kaito.apiserver.storage import Stored
 from kaito.kube.selectors import FieldSelector, InvalidSelector, LabelSelector
@@ -18,7 +18,7 @@ _METADATA: Final = ("metadata.name", "metadata.namespace")
 class Selection:
     """Which objects of a kind are asked for."""
 
-    kind: Kind
+    call: Call
     namespace: str = ""
     labels: LabelSelector | None = None
     fields: FieldSelector | None = None
@@ -30,10 +30,21 @@ class Selection:
         """No selector (a namespace is not one)."""
         return self.labels is None and self.fields is None
 
-    def has(self, stored: Stored) -> bool:
+    def of(self, objects: Iterable[Stored]) -> list[Stored]:
+        """Those that are asked for."""
+        if self.deep and self.call.kind.webhook is not None:
+            objects = [stored for stored in objects if self.near(stored)]
+            forms.expect(self.call, objects)
+        return [stored for stored in objects if self.has(stored)]
+
+    def near(self, stored: Stored) -> bool:
+        """Whether nothing but its fields can keep it from being asked for."""
         if self.namespace and stored.key.namespace != self.namespace:
             return False
-        if self.labels is not None and not self.labels.matches(stored.labels):
+        return self.labels is None or self.labels.matches(stored.labels)
+
+    def has(self, stored: Stored) -> bool:
+        if not self.near(stored):
             return False
         return self.fields is None or self.fields.matches(self._reader(stored))
 
@@ -51,12 +62,14 @@ class Selection:
 
     def _values(self, stored: Stored) -> Mapping[str, str]:
         """Every field that the kind selects by. Decoded once per stored version."""
-        strategy = self.kind.strategy
-        if not stored.memo or stored.memo[0] is not strategy:
-            whole = loaded(self.kind, stored.json())
+        strategy = self.call.kind.strategy
+        place = f"fields of {self.call.kind.resource.api_version}"
+        known = stored.memo.get(place)
+        if known is None or known[0] is not strategy:
+            whole = forms.shown(self.call, stored)
             values = {field: read(whole) for field, read in strategy.fields.items()}
-            stored.memo[:] = (strategy, values)
-        found: Mapping[str, str] = stored.memo[1]
+            known = stored.memo[place] = (strategy, values)
+        found: Mapping[str, str] = known[1]
         return found
 
 
@@ -81,4 +94,4 @@ def selection(call: Call) -> Selection:
             if field not in _METADATA and field not in kind.strategy.fields:
                 raise bad_request(f"field label not supported: {field}")
         deep = any(field not in _METADATA for field in asked)
-    return Selection(kind, call.key.namespace, labels, fields, deep)
+    return Selection(call, call.key.namespace, labels, fields, deep)

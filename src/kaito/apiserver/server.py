@@ -21,6 +21,7 @@ from kaito.apiserver import (
     watching,
     writing,
 )
+from kaito.apiserver.asking import Answers, Unanswered
 from kaito.apiserver.authz import Rbac
 from kaito.apiserver.connectors import Kubelet, ServiceProxy
 from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
@@ -127,6 +128,9 @@ class ApiServer:
             name=name,
         )
         request = Request(method="DELETE", path=path)
+        # It is gone in the version in which it is stored: nobody is asked to convert it.
+        version = stored.written.rpartition("/")[2] or kind.stored.version
+        kind = replace(kind, webhook=None, stored=kind.stored._replace(version=version))
         call = Call(core=self.core, user=ADMIN, request=request, target=target, kind=kind)
         deleting.remove(call, stored, DeleteOptions(propagation="Background"))
 
@@ -157,20 +161,22 @@ class ApiServer:
             return discovery.answer(self.core, request)
         kind = self._kind(target)
         call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
-        if target.verb in _WRITES and (begun := admission.begun(self.core)) is not None:
-            return await self._reviewed(call, begun)
+        call.reviewed = target.verb in _WRITES and admission.configured(self.core)
+        if call.reviewed or kind.webhook is not None:
+            return await self._attempted(call)
         return await self._done(call)
 
-    async def _reviewed(self, call: Call, begun: admission.Admission) -> Response | Stream:
-        """Attempt a write until nothing is left to ask. Every attempt draws the same chance."""
-        seed = self.core.random.getrandbits(64)
+    async def _attempted(self, call: Call) -> Response | Stream:
+        """Answer until nothing is left to ask; every attempt is the same but for what is known."""
+        core = self.core
+        answers = Answers(core, lambda: self.webhooks)
+        seed, moment = core.random.getrandbits(64), core.clock.wall()
         while True:
-            core = replace(self.core, random=Random(seed))
-            attempt = replace(call, core=core, admission=begun, warnings=call.warnings)
+            same = replace(core, random=Random(seed), moment=moment)
             try:
-                return await self._done(attempt)
-            except admission.Unanswered as unanswered:
-                await admission.learn(self.core, begun, unanswered, self.webhooks)
+                return await self._done(replace(call, core=same, answers=answers, warnings=[]))
+            except Unanswered as unanswered:
+                await answers.learn(unanswered)
 
     async def _done(self, call: Call) -> Response | Stream:
         kind = call.kind

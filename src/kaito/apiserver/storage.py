@@ -38,8 +38,10 @@ class Stored:
     deleting: bool
     """Marked for deletion."""
     tail: bytes
-    memo: list[Any] = field(default_factory=list, compare=False, repr=False)
-    """What selectors read of it: computed once, for every watcher."""
+    written: str = ""
+    """Of a custom object: the apiVersion in which it is stored."""
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What selectors read of it, and how it is in other versions: computed once, for everybody."""
 
     def json(self) -> Json:
         """A fresh dict that the caller owns, without apiVersion and kind."""
@@ -111,7 +113,7 @@ class Bucket:
         """Show an object anew, at the same version: its schema changed, not the object."""
         tail = _encode(obj)
         if tail != stored.tail:
-            self.objects[path_of(stored.key)] = replace(stored, tail=tail, memo=[])
+            self.objects[path_of(stored.key)] = replace(stored, tail=tail, memo={})
 
     def drop(self, key: ObjectKey) -> None:
         path = path_of(key)
@@ -188,7 +190,7 @@ class Storage:
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
     def write(self, bucket: Bucket, obj: Json) -> Stored:
-        """Store `obj` (less apiVersion and kind) as a new version, created or updated."""
+        """Store `obj` (less kind, and apiVersion but for custom objects) as a new version."""
         stored = self._stamp(obj)
         old = bucket.put(stored)
         self._record(bucket, "ADDED" if old is None else "MODIFIED", old, stored)
@@ -208,6 +210,7 @@ class Storage:
         self.revision += 1
         metadata = obj["metadata"]
         metadata["resourceVersion"] = str(self.revision)
+        written = obj.pop("apiVersion", "")
         return Stored(
             key=ObjectKey(metadata.get("namespace") or "", metadata["name"]),
             uid=metadata["uid"],
@@ -215,6 +218,7 @@ class Storage:
             labels=metadata.get("labels") or _EMPTY,
             deleting=bool(metadata.get("deletionTimestamp")),
             tail=_encode(obj),
+            written=written,
         )
 
     def _record(self, bucket: Bucket, kind: ChangeType, old: Stored | None, new: Stored) -> None:

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Final, Literal, cast
 
-from kaito.apiserver import writing
+from kaito.apiserver import forms, writing
 from kaito.apiserver.connectors import Kubelet, LogOptions, ServiceProxy
-from kaito.apiserver.core import Call, loaded
+from kaito.apiserver.core import Call
 from kaito.apiserver.routing import is_true
 from kaito.apiserver.status import (
     Cause,
@@ -31,7 +31,7 @@ _IDENTITY: Final = frozenset({"authorization", "host"})
 
 async def logs(call: Call, kubelet: Kubelet | None) -> Response | Stream:
     """GET of `pods/log`: checked here, read from the kubelet of the pod's node."""
-    pod = loaded(call.kind, writing.current(call, call.key).json())
+    pod = forms.shown(call, writing.current(call, call.key))
     options = log_options(call)
     container = _container(call, pod)
     if not pod["spec"].get("nodeName"):
@@ -48,7 +48,7 @@ async def ended(call: Call, kubelet: Kubelet | None) -> None:
 
     `kubectl run -it` that cannot attach reads the logs once: they have to be complete by then.
     """
-    pod = loaded(call.kind, writing.current(call, call.key).json())
+    pod = forms.shown(call, writing.current(call, call.key))
     if kubelet is None or pod["spec"].get("restartPolicy") == "Always":
         return
     container, follow = _container(call, pod), LogOptions(follow=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from kaito.apiserver import deleting, patching, writing
+from kaito.apiserver import deleting, forms, patching, writing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import ScalePaths
 from kaito.apiserver.options import DeleteOptions, typed_body, write_options
@@ -75,7 +75,7 @@ def scale(call: Call) -> Json:
     if paths is None:
         raise no_such_resource()
     if call.target.verb == "get":
-        return scale_of(paths, loaded(call.kind, writing.current(call, call.key).json()))
+        return scale_of(paths, forms.shown(call, writing.current(call, call.key), fresh=True))
     options = write_options(call)
 
     def alter(live: Json) -> Json:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
 
-from kaito.apiserver.core import Call, encode, loaded
+from kaito.apiserver import forms
+from kaito.apiserver.asking import Answers, Unanswered
+from kaito.apiserver.core import Call, encode
 from kaito.apiserver.kinds import Kind
 from kaito.apiserver.negotiation import Accepted, accepted
 from kaito.apiserver.options import version_of
-from kaito.apiserver.reading import raw
 from kaito.apiserver.representing import JSON_HEADERS, table, without_spec
 from kaito.apiserver.routing import is_true
 from kaito.apiserver.selecting import Selection, selection
@@ -124,6 +125,9 @@ class Watcher:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Lines of events until the timeout, or until history has moved past this reader."""
+        if self.call.answers is not None:
+            # The attempts are over, and so is the moment at which they were made.
+            self.call = replace(self.call, core=self.call.answers.core)
         core = self.call.core
         bucket = core.bucket(self.call.kind)
         clock = core.clock.monotonic
@@ -152,10 +156,14 @@ class Watcher:
             if self._position < bucket.first:
                 yield _line("ERROR", encode(_too_old(self._sent, bucket).status()))
                 return
-            while chunk := self._drain(bucket):
-                yield chunk
+            try:
+                while chunk := await self._drained(bucket):
+                    yield chunk
+            except Refused as refused:
+                yield _line("ERROR", encode(refused.status()))
+                return
             now = clock()
-            if now >= end:
+            if now >= end or self._redefined():
                 return
             due = min(bookmark, last_bookmark) if self.options.bookmarks else end
             if self.options.bookmarks and now >= due:
@@ -177,7 +185,8 @@ class Watcher:
         storage, bucket = self.call.core.storage, self.call.core.bucket(self.call.kind)
         if self.options.begins_with_state:
             self._position, self._sent = bucket.next_position(), storage.revision
-            found = [s for s in bucket.scan(self.chosen.namespace) if self.chosen.has(s)]
+            found = self.chosen.of(bucket.scan(self.chosen.namespace))
+            forms.expect(self.call, found)
             self._opening = [self._event("ADDED", stored, None) for stored in found]
             if self.options.marks_end_of_state:
                 self._opening.append(self._bookmark(_INITIAL_EVENTS_END))
@@ -186,6 +195,35 @@ class Watcher:
         if asked < storage.oldest(bucket):
             self._refused = _too_old(asked, bucket)
         self._position, self._sent = bucket.position(asked), asked
+
+    def _redefined(self) -> bool:
+        """A custom kind is another one when its definition changes; its watches end."""
+        kind = self.call.kind
+        group, version, plural = kind.resource[:3]
+        return kind.custom and self.call.core.kinds.find(group, version, plural) is not kind
+
+    async def _drained(self, bucket: Bucket) -> bytes:
+        """The next events as lines; whoever converts them is asked first."""
+        asked, first = self.call.answers, self._first_table
+        if asked is None or self.call.kind.webhook is None:
+            return self._drain(bucket)
+        answers = Answers(asked.core, asked.caller)
+        self.call = replace(self.call, answers=answers)
+        while True:
+            try:
+                self._expect(bucket)
+                return self._drain(bucket)
+            except Unanswered as unanswered:
+                self._first_table = first
+                await answers.learn(unanswered)
+
+    def _expect(self, bucket: Bucket) -> None:
+        index = self._position - bucket.first
+        batch = [bucket.changes[at] for at in range(index, len(bucket.changes))][:_BATCH]
+        objects = [change.new for change in batch]
+        if self.chosen.deep:
+            objects += [change.old for change in batch if change.old is not None]
+        forms.expect(self.call, [stored for stored in objects if self.chosen.near(stored)])
 
     def _drain(self, bucket: Bucket) -> bytes:
         """The next events as lines; empty when there is nothing new."""
@@ -216,7 +254,9 @@ class Watcher:
 
     def _event(self, kind: str, stored: Stored, change: Change | None) -> bytes:
         """One line; shared between watchers of the same representation."""
-        shared = self.how.shape == "object" and change is not None
+        # What a webhook converts is remembered with the object, not with the change.
+        plain = self.how.shape == "object" and self.call.kind.webhook is None
+        shared = plain and change is not None
         key = self.call.kind.resource.version
         if shared and change is not None and (known := change.lines.get(key)):
             return known
@@ -226,10 +266,9 @@ class Watcher:
         return line
 
     def _object(self, stored: Stored) -> bytes:
-        kind = self.call.kind
         if self.how.shape == "object":
-            return raw(kind, stored)
-        obj = loaded(kind, stored.json())
+            return forms.text(self.call, stored)
+        obj = forms.shown(self.call, stored)
         if self.how.shape == "metadata":
             return encode(without_spec(obj, self.how))
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
@@ -281,7 +320,7 @@ def _at_version(stored: Stored, version: int) -> Stored:
     """The same content, shown with the version of the change that made it leave."""
     obj = stored.json()
     obj["metadata"]["resourceVersion"] = str(version)
-    return replace(stored, version=version, tail=encode(obj), memo=[])
+    return replace(stored, version=version, tail=encode(obj), memo={})
 
 
 def _too_old(asked: int, bucket: Bucket) -> Refused:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol, final
 
 import aiohttp
+import msgspec
+import yaml
 
 from kaito.kube.objects import Json
 from kaito.kube.transport import Response
@@ -69,7 +71,7 @@ async def posted(
 async def _post(
     caller: WebhookCaller | None, endpoint: Endpoint, body: bytes, timeout: int
 ) -> bytes | CallFailed:
-    prefix = f'failed to call webhook: Post "{endpoint.url}"'
+    prefix = f'Post "{endpoint.url}"'
     if caller is None:
         return CallFailed(f"{prefix}: this server has no way to call webhooks")
     try:
@@ -81,17 +83,35 @@ async def _post(
         return CallFailed(f"{prefix}: {failed}")
     if response.status < 400:
         return response.body
-    return CallFailed(f"failed to call webhook: {_refused(response)}")
+    return CallFailed(_refused(response))
 
 
 def _refused(response: Response) -> str:
     """An HTTP error in client-go's words."""
     if response.status == 404:
         return "the server could not find the requested resource"
-    told = response.body.decode("utf-8", "replace").strip().replace("\n", "\\n")
+    kind, told = response.headers.get("content-type", "text/plain"), "unknown"
+    if kind.startswith("text/"):
+        told = response.body.decode("utf-8", "replace").strip().replace("\n", "\\n")
     if response.status >= 500:
         return f'an error on the server ("{told}") has prevented the request from succeeding'
     return f"the server responded with the status code {response.status}: {told}"
+
+
+def unread(body: bytes, error: msgspec.DecodeError) -> str:
+    """What a real server says of an answer that is no JSON object. It reads YAML too."""
+    try:
+        value = yaml.load(body, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        value = {}
+    if isinstance(value, dict):
+        return f"couldn't get version/kind; json parse error: {error}"
+    kind = {str: "string", list: "array", bool: "bool"}.get(type(value), "number")
+    return (
+        f"couldn't get version/kind; json parse error: json: cannot unmarshal {kind} into Go value "
+        'of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string '
+        '"json:\\"kind,omitempty\\"" }'
+    )
 
 
 Resolve = Callable[[str, str, int], tuple[str, int] | None]
@@ -131,4 +151,5 @@ async def _send(url: str, body: bytes, context: ssl.SSLContext, name: str | None
         aiohttp.ClientSession(auto_decompress=True) as session,
         session.post(url, data=body, headers=headers, ssl=context, server_hostname=name) as answer,
     ):
-        return Response(status=answer.status, body=await answer.read())
+        kind = {"content-type": answer.headers.get("content-type", "text/plain")}
+        return Response(status=answer.status, headers=kind, body=await answer.read())

@@ -10,8 +10,8 @@ from typing import Any, Final, final
 
 import yaml
 
-from kaito.apiserver import escalation, metadata, names, protobuf, reviewing
-from kaito.apiserver.core import Call, loaded, unloaded
+from kaito.apiserver import escalation, forms, metadata, names, protobuf, reviewing
+from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
 from kaito.apiserver.options import WriteOptions, body_object, duplicates
@@ -20,6 +20,7 @@ from kaito.apiserver.policies import judge
 from kaito.apiserver.status import (
     MODIFIED,
     Cause,
+    Refused,
     already_exists,
     bad_request,
     conflict,
@@ -140,14 +141,14 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
         _check_definition(call, obj)
     generated = not metadata.meta(obj).get("name")
     metadata.fill_new(call.core, kind, obj)
-    if call.admission is not None:
-        call.admission.bear(obj)
+    if call.answers is not None:
+        call.answers.bear(obj)
     if kind.has_status and not kind.strategy.keeps_status:
         obj.pop("status", None)
     _default(call, obj, None, applied=owned)
     if not owned:
         track_update(call, None, obj, options)
-    if call.admission is not None:
+    if call.reviewed:
         check_namespace_exists(call, obj)
         obj = reviewing.mutate_new(call, obj, options, generated=generated)
     _prepare(call, obj, None)
@@ -260,29 +261,24 @@ def key_of(obj: Json) -> ObjectKey:
 
 def _commit(call: Call, obj: Json, options: WriteOptions) -> Json:
     """Store, unless it is a dry run; the answer is the object as it is then."""
+    kind, refused = call.kind, None
+    taken = forms.kept(call, obj)
+    if kind.custom and kind.resource != kind.stored:
+        try:
+            obj = forms.reread(call, taken)
+        except Refused as error:
+            refused = error  # What was understood once is stored, as on a real server.
     if options.dry_run:
         if not obj["metadata"].get("resourceVersion"):
             obj["metadata"].pop("resourceVersion", None)
-        return obj
-    _store_version(call, obj)
-    head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
-    stored = call.core.storage.write(call.core.bucket(call.kind), unloaded(call.kind, dict(obj)))
-    return loaded(call.kind, stored.json()) if call.kind.conversion is not None else {**head, **obj}
-
-
-def _store_version(call: Call, obj: Json) -> None:
-    """A custom object follows its storage version's schema too: reads would default by it."""
-    kind = call.kind
-    if not kind.custom or kind.resource == kind.stored:
-        return
-    stored = kind.stored
-    schema = call.core.schemas.lookup(stored.group, stored.version, stored.kind)
-    if schema is not None:
-        head = {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
-        obj["apiVersion"] = stored.api_version
-        call.core.schemas.decode(schema, obj)
-        call.core.schemas.default(schema, obj)
-        obj |= head
+    else:
+        stored = call.core.storage.write(call.core.bucket(kind), taken)
+        obj["metadata"]["resourceVersion"] = str(stored.version)
+        if kind.conversion is not None:
+            obj = loaded(kind, stored.json())
+    if refused is not None:
+        raise refused
+    return obj
 
 
 def current(call: Call, key: ObjectKey) -> Stored:
@@ -304,26 +300,12 @@ def change(
 ) -> Written:
     """Replace what is stored by `alter(a copy of it)`: the one road of PUT and PATCH.
 
-    `prepared`: the server itself made the change, which may reach into status. `owned`: the object
-    says itself who owns its fields.
+    `versioned`: the client must say which version it replaces. `prepared`: the server itself made
+    the change, which may reach into status. `owned`: the object says itself who owns its fields.
     """
     stored = current(call, call.key)
-    old = loaded(call.kind, stored.json())
-    new = alter(loaded(call.kind, stored.json()))
-    return update(call, old, new, options, versioned=versioned, prepared=prepared, owned=owned)
-
-
-def update(
-    call: Call,
-    old: Json,
-    new: Json,
-    options: WriteOptions,
-    *,
-    versioned: bool = False,
-    prepared: bool = False,
-    owned: bool = False,
-) -> Written:
-    """Make `new` of `old`. `versioned`: the client must say which version it replaces."""
+    old = forms.shown(call, stored)
+    new = alter(forms.shown(call, stored))
     kind = call.kind
     metadata.check_namespace(kind, new, call.target.namespace)
     _check_preconditions(kind, new, old, versioned=versioned)
@@ -344,7 +326,7 @@ def update(
         _count_generation(kind, new, old, call.target.subresource)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _keep_times(new, old)
-    if new == old:
+    if new == old and not forms.stale(call, stored):
         return Written(old)
     if _finished(kind, new):
         return Written(finish(call, new, options))
@@ -442,7 +424,7 @@ def _finished(kind: Kind, new: Json) -> bool:
 def finish(call: Call, last: Json, options: WriteOptions) -> Json:
     """Remove the object from storage; watchers see its last state, at a version of its own."""
     if not options.dry_run:
-        gone = unloaded(call.kind, {**last, "metadata": dict(last["metadata"])})
+        gone = forms.kept(call, {**last, "metadata": dict(last["metadata"])})
         call.core.storage.remove(call.core.bucket(call.kind), key_of(last), gone)
     return last
 

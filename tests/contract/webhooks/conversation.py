@@ -1,0 +1,101 @@
+"""Conversations with an API server that asks webhooks.
+
+The format is that of `tests.contract.apiserver.conversation`; besides, a step may have
+
+    hooks: {/v: {...}}      # what the webhook does from now on: see `endpoint`
+    until: /v | not /v      # send it again until the webhook was asked at this path, or was not
+    asks: [/v, /m]          # what it was asked at these paths is part of the answer
+
+`$hooks` is the webhook's address, `$ca` the bundle that trusts it, `$rule` and the like are written
+out where they are used. A configuration is heard of a moment after it was written: `until` waits
+for that without knowing how long it takes.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.contract.apiserver import conversation
+from tests.contract.apiserver.conversation import _METHODS, _owners_in_order
+from tests.contract.webhooks.endpoint import Hooks
+
+HERE = Path(__file__).parent
+Json = dict[str, Any]
+_PATIENCE = 100
+
+
+def names() -> list[str]:
+    """Every conversation."""
+    return sorted(path.stem for path in (HERE / "conversations").glob("*.yaml"))
+
+
+def steps(name: str) -> list[Json]:
+    found = yaml.safe_load((HERE / "conversations" / f"{name}.yaml").read_text())
+    return [step for step in found if "let" not in step]
+
+
+def answers_path(name: str) -> Path:
+    return HERE / "answers" / f"{name}.json"
+
+
+def answers(name: str) -> list[Json]:
+    found: list[Json] = json.loads(answers_path(name).read_text())
+    return found
+
+
+@dataclass
+class Conversation(conversation.Conversation):
+    """One run against one server, with a webhook beside it."""
+
+    hooks: Hooks = field(default_factory=Hooks)
+    address: str = "hooks"
+    bundle: str = ""
+
+    async def hold(self, name: str) -> list[Json]:
+        """Send every step; the answers, told apart by order."""
+        self.values |= {"ns": self.namespace, "hooks": self.address, "ca": self.bundle}
+        namespace = {"metadata": {"name": self.namespace}}
+        await self._send({"POST": "/api/v1/namespaces", "body": namespace})
+        return [await self._step(step) for step in steps(name)]
+
+    async def _step(self, step: Json) -> Json:
+        if "hooks" in step:
+            self.hooks.script |= json.loads(self._filled(json.dumps(step["hooks"])))
+        if not any(method in step for method in _METHODS):
+            return {}
+        self.hooks.asked.clear()
+        shown = await super()._step(step)
+        for _ in range(_PATIENCE if "until" in step else 0):
+            if self._is_so(step["until"]):
+                break
+            await asyncio.sleep(0.1)
+            self.hooks.asked.clear()
+            shown = await super()._step(step)
+        if "asks" in step:
+            shown["asked"] = self._asked(step["asks"])
+        return shown
+
+    def _is_so(self, until: str) -> bool:
+        wanted, _, path = until.rpartition(" ")
+        return any(path == asked for asked, _ in self.hooks.asked) != (wanted == "not")
+
+    def _asked(self, paths: list[str]) -> list[Json]:
+        """Mutating webhooks (`/m`) in order; others are asked at the same time, and conversion
+        webhooks as often as caches want."""
+        found: list[Json] = []
+        for path, review in self.hooks.asked:
+            if any(path.startswith(wanted) for wanted in paths):
+                request = {k: v for k, v in review["request"].items() if k != "uid"}
+                one = {"path": path, "request": self._plain(_owners_in_order(request))}
+                if not (path.startswith("/convert") and one in found):
+                    found.append(one)
+        return sorted(found, key=lambda one: "" if one["path"].startswith("/m") else one["path"])
+
+    def _text(self, text: str) -> str:
+        if self.bundle:
+            text = text.replace(self.bundle, "CA")
+        return super()._text(text.replace(self.address, "HOOKS"))
