@@ -156,4 +156,6 @@ async def test_selectors_choose() -> None:
     one = await api.ok("GET", f"{CONFIGMAPS}?fieldSelector=metadata.name=b")
     assert [item["metadata"]["name"] for item in one["items"]] == ["b"]
     status = await api.refused("GET", f"{CONFIGMAPS}?fieldSelector=spec.foo=b")
-    assert status["message"] == "field label not supported: spec.foo"
+    assert status["message"] == (
+        '"spec.foo" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    )

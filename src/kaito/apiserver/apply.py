@@ -85,9 +85,15 @@ def _check(config: Json, shape: Shape) -> None:
         raise Refused(
             500,
             "",
-            f"failed to create typed patch object ({name}; {config.get('apiVersion')}, "
+            f"failed to create typed patch object ({name}; {_group_version(config)}, "
             f"Kind={config.get('kind')}): {error}",
         ) from error
+
+
+def _group_version(config: Json) -> str:
+    """As Go prints it: the core group is empty."""
+    version = str(config.get("apiVersion"))
+    return version if "/" in version else f"/{version}"
 
 
 def _before_first_apply(live: Json, shape: Shape, now: str) -> Owners:

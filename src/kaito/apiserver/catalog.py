@@ -218,9 +218,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         sub=_WORKLOAD,
         categories=_ALL,
         scale=_REPLICAS,
-        strategy=Strategy(
-            generation=True, fields={"status.replicas": _number("status", "replicas")}
-        ),
+        strategy=_COUNTED,
     ),
     _kind(
         resources.DAEMONSETS,

@@ -8,7 +8,7 @@ from typing import Final, final
 from kaito.apiserver import forms, reviewing, writing
 from kaito.apiserver.core import Call, encode
 from kaito.apiserver.kinds import Draft, Kind
-from kaito.apiserver.options import DeleteOptions, delete_options
+from kaito.apiserver.options import DeleteOptions, delete_options, list_limit
 from kaito.apiserver.representing import JSON_HEADERS
 from kaito.apiserver.selecting import selection
 from kaito.apiserver.status import conflict, success
@@ -195,6 +195,7 @@ def delete_collection(call: Call) -> Response:
     chosen = selection(call)
     bucket = call.core.bucket(call.kind)
     found = chosen.of(bucket.scan(chosen.namespace))
+    found = found[: list_limit(call.request) or None]
     version = call.core.storage.revision
     forms.expect(call, found, fresh=True)
     # All are asked about before the first goes.

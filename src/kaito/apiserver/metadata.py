@@ -1,6 +1,7 @@
 """`metadata`: what the server fills in, what clients may not change, what is well-formed."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from kaito.apiserver import names
@@ -16,6 +17,7 @@ from kaito.apiserver.status import (
 )
 from kaito.kube.labels import key_problems, value_problems
 from kaito.kube.objects import Json
+from kaito.kube.schema.fields import compact
 
 _LONGEST_ANNOTATIONS: Final = 256 * 1024
 """Bytes of all annotations together: `TotalAnnotationSizeLimitB` of apimachinery."""
@@ -98,17 +100,20 @@ def keep_old(obj: Json, old: Json) -> None:
     metadata, before = meta(obj), old["metadata"]
     if not metadata.get("uid"):
         metadata["uid"] = before["uid"]
-    for field in (
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-    ):
+    for field in ("creationTimestamp", "deletionTimestamp", "generation"):
         if field in before:
             metadata[field] = before[field]
-        else:
+        elif field != "deletionTimestamp" or not metadata.get(field):
             metadata.pop(field, None)
+    if metadata.get("deletionGracePeriodSeconds") is None:
+        _copy(before, metadata, "deletionGracePeriodSeconds")
     metadata.pop("selfLink", None)
+
+
+def _copy(before: Json, metadata: Json, field: str) -> None:
+    metadata.pop(field, None)
+    if field in before:
+        metadata[field] = before[field]
 
 
 def new_causes(kind: Kind, obj: Json) -> list[Cause]:
@@ -131,6 +136,10 @@ def update_causes(kind: Kind, obj: Json, old: Json) -> list[Cause]:
         if metadata.get(field) != before.get(field):
             value = f'"{metadata.get(field) or ""}"'
             causes.append(invalid_value(f"metadata.{field}", value, "field is immutable"))
+    for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        if metadata.get(field) != before.get(field):
+            shown = compact(metadata.get(field))
+            causes.append(invalid_value(f"metadata.{field}", shown, "field is immutable"))
     if before.get("deletionTimestamp"):
         kept = before.get("finalizers") or []
         added = [name for name in metadata.get("finalizers") or [] if name not in kept]
@@ -171,6 +180,9 @@ def _finalizers(kind: Kind, metadata: Json) -> Iterator[Cause]:
         if not kind.custom and "/" not in name and name not in _STANDARD_FINALIZERS:
             why = "name is neither a standard finalizer name nor is it fully qualified"
             yield invalid_value(where, f'"{name}"', why)
+    if {"orphan", "foregroundDeletion"} <= set(metadata.get("finalizers") or []):
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        yield invalid_value("metadata.finalizers", compact(metadata["finalizers"]), why)
 
 
 def _labels(metadata: Json) -> Iterator[Cause]:
@@ -190,12 +202,43 @@ def _owners(metadata: Json) -> Iterator[Cause]:
                 yield invalid_value(f"{where}.{field}", '""', "must not be empty")
         if not owner.get("apiVersion"):
             yield invalid_value(f"{where}.apiVersion", '""', "version must not be empty")
+        if owner.get("apiVersion") == "v1" and owner.get("kind") == "Event":
+            why = "/v1, Kind=Event is disallowed from being an owner"
+            yield invalid_value(where, _shown([owner])[1:-1], why)
         if owner.get("controller"):
-            controllers.append(owner)
+            controllers.append(f"{owner.get('kind')}/{owner.get('name')}")
     if len(controllers) > 1:
-        told = "/".join(owner.get("kind", "") for owner in controllers[:2])
         why = (
             "Only one reference can have Controller set to true. Found "
-            f'"true" in references for {told}'
+            f'"true" in references for {" and ".join(controllers[:2])}'
         )
-        yield invalid_value("metadata.ownerReferences", "null", why)
+        yield invalid_value(where, _shown(metadata["ownerReferences"]), why)
+
+
+def unique_owners(obj: Json, warn: Callable[[str], None], *, patched: bool) -> None:
+    """Each owner once, and a warning where one was named twice."""
+    metadata = meta(obj)
+    owners = metadata.get("ownerReferences")
+    if not owners or len(owners) < 2:
+        return
+    unique = [owner for index, owner in enumerate(owners) if owner not in owners[:index]]
+    if len(unique) == len(owners):
+        return
+    twice = [o for index, o in enumerate(owners) if o in owners[:index]]
+    told = ", ".join(dict.fromkeys(owner.get("uid") or "" for owner in twice))
+    when = " after mutating admission happens" if patched else ""
+    warn(
+        f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner "
+        "references in 1.20+, and may reject such requests as early as 1.24; please fix your "
+        f"requests; duplicate UID(s) observed: {told}"
+    )
+    metadata["ownerReferences"] = unique
+
+
+_OWNER_FIELDS: Final = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+
+
+def _shown(owners: list[Json]) -> str:
+    """References as Go writes them: fields in the order of the type."""
+    told = [{name: one[name] for name in _OWNER_FIELDS if name in one} for one in owners]
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)

@@ -12,7 +12,8 @@ from typing import Any, Final, final
 from kaito.apiserver.builtin.library import OBJECT_META, library
 from kaito.apiserver.core import Core, encode
 from kaito.apiserver.kinds import Kind
-from kaito.apiserver.patching import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from kaito.apiserver.options import APPLY_PATCH
+from kaito.apiserver.patching import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from kaito.apiserver.representing import JSON_HEADERS
 from kaito.apiserver.status import no_such_path
 from kaito.kube.objects import Json

@@ -1,26 +1,30 @@
 """Query parameters and bodies that steer a request."""
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, final
+from typing import Final, Literal, final
 
 import msgspec
 
-from kaito.apiserver import protobuf
+from kaito.apiserver import gojson, protobuf
 from kaito.apiserver.core import Call
 from kaito.apiserver.routing import is_true
 from kaito.apiserver.status import (
     Cause,
     Refused,
     bad_request,
+    forbidden_value,
     invalid,
+    invalid_value,
     unsupported_value,
 )
 from kaito.kube.objects import Json
+from kaito.kube.schema.fields import quote
 from kaito.kube.transport import Request
 
 Validation = Literal["Strict", "Warn", "Ignore"]
 
+APPLY_PATCH: Final = "application/apply-patch+yaml"
 _LONGEST_MANAGER: Final = 128
 _KIND_OF_OPTIONS: Final = {
     "create": "CreateOptions",
@@ -55,12 +59,33 @@ class DeleteOptions:
 def write_options(call: Call) -> WriteOptions:
     """Of this request; raises `Refused` for values that mean nothing."""
     request = call.request
+    causes = [*_manager_causes(request.param("fieldManager")), *_force_causes(request)]
+    if causes:
+        raise _options_invalid(call, causes)
     return WriteOptions(
         dry_run=_dry_run(call, [value for name, value in request.query if name == "dryRun"]),
         manager=_manager(request),
         validation=_validation(call),
         force=is_true(request.param("force")),
     )
+
+
+def _manager_causes(manager: str) -> Iterator[Cause]:
+    where = "fieldManager"
+    if len(manager.encode()) > _LONGEST_MANAGER:
+        yield Cause(
+            where, "FieldValueTooLong", f"Too long: may not be more than {_LONGEST_MANAGER} bytes"
+        )
+    for index, char in enumerate(manager):
+        if not char.isprintable():
+            why = f"invalid character U+{ord(char):04X} (at position {index})"
+            yield invalid_value(where, quote(manager), why)
+
+
+def _force_causes(request: Request) -> Iterator[Cause]:
+    applies = request.headers.get("content-type", "").startswith(APPLY_PATCH)
+    if request.method == "PATCH" and request.param("force") and not applies:
+        yield forbidden_value("force", "may not be specified for non-apply patch")
 
 
 def _options_invalid(call: Call, causes: list[Cause]) -> Refused:
@@ -106,6 +131,10 @@ def delete_options(call: Call) -> DeleteOptions:
     preconditions = given.get("preconditions") or {}
     propagation = given.get("propagationPolicy") or ""
     if given.get("orphanDependents") is not None:
+        if propagation:
+            why = "orphanDependents and deletionPropagation cannot be both set"
+            cause = invalid_value("propagationPolicy", f'"{propagation}"', why)
+            raise _options_invalid(call, [cause])
         propagation = "Orphan" if given["orphanDependents"] else "Background"
     if propagation not in ("", "Orphan", "Background", "Foreground"):
         known = ["Foreground", "Background", "Orphan", "nil"]
@@ -172,24 +201,31 @@ def body_object(body: bytes, kind: str) -> Json:
     try:
         value = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
-        shown = body.decode("utf-8", "replace") if body.strip() else "<empty>"
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get "
-            f"version/kind; json parse error: {_go_words(body, error)} ({shown})"
-        ) from error
+        raise _unrecognized(body, kind, gojson.complaint(body) or str(error)) from error
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get "
-            "version/kind; json parse error: json: cannot unmarshal "
-            f"{_go_type(value)} into Go value of type struct"
-        )
+        why = f"json: cannot unmarshal {_go_type(value)} into Go value of type {_TYPE_META}"
+        raise _unrecognized(body, kind, why)
+    for name in ("apiVersion", "kind"):
+        if not isinstance(value.get(name) or "", str):
+            given = _go_type(value[name])
+            why = f"json: cannot unmarshal {given} into Go struct field .{name} of type string"
+            raise _unrecognized(body, kind, why)
     return value
 
 
-def _go_words(body: bytes, error: msgspec.DecodeError) -> str:
-    if not body.strip() or "truncated" in str(error):
-        return "unexpected end of JSON input"
-    return str(error)
+_TYPE_META: Final = (
+    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
+    'Kind string "json:\\"kind,omitempty\\"" }'
+)
+
+
+def _unrecognized(body: bytes, kind: str, why: str) -> Refused:
+    return bad_request(
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get "
+        f"version/kind; json parse error: {why} ({gojson.shown(body)})"
+    )
 
 
 def _go_type(value: object) -> str:
@@ -200,34 +236,10 @@ def _go_type(value: object) -> str:
             return "string"
         case bool():
             return "bool"
+        case dict():
+            return "object"
         case _:
             return "number"
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object as its pairs, told apart from an array."""
-
-
-def duplicates(body: bytes) -> list[str]:
-    """`duplicate field "a.b"` for every key that an object of the body has twice."""
-    found: list[str] = []
-
-    def visit(value: Any, path: str) -> None:
-        # Objects arrive as lists of pairs; lists of anything else as lists.
-        if isinstance(value, _Pairs):
-            seen: set[str] = set()
-            for key, child in value:
-                here = f"{path}.{key}" if path else key
-                if key in seen:
-                    found.append(f'duplicate field "{here}"')
-                seen.add(key)
-                visit(child, here)
-        elif isinstance(value, list):
-            for index, child in enumerate(value):
-                visit(child, f"{path}[{index}]")
-
-    visit(json.loads(body, object_pairs_hook=_Pairs), "")
-    return found
 
 
 def list_limit(request: Request) -> int:
@@ -241,22 +253,47 @@ def list_limit(request: Request) -> int:
 
 
 def version_of(text: str) -> int:
-    """A resourceVersion; empty is 0."""
+    """A resourceVersion; empty is 0. What is no number is the server's own fault, as it says."""
     if not text:
         return 0
     if not text.isdigit():
-        raise bad_request(
-            f'invalid resource version: resourceVersion: Invalid value: "{text}": '
-            f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise Refused(
+            500,
+            "",
+            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
+            "invalid syntax",
         )
     return int(text)
+
+
+def list_version(text: str) -> int:
+    """A list's resourceVersion; a list blames the client."""
+    try:
+        return version_of(text)
+    except Refused as refused:
+        raise bad_request(f"invalid resource version: {refused.message}") from refused
 
 
 def version_match(call: Call) -> str:
     """`resourceVersionMatch`, checked against what it may stand with."""
     request = call.request
     match = request.param("resourceVersionMatch")
-    if match in ("", "NotOlderThan", "Exact"):
-        return match
-    cause = unsupported_value("resourceVersionMatch", f'"{match}"', ["Exact", "NotOlderThan", ""])
-    raise invalid("meta.k8s.io", "ListOptions", "", [cause])
+    causes = list(_match_causes(request, match))
+    if causes:
+        raise invalid("meta.k8s.io", "ListOptions", "", causes)
+    return match
+
+
+def _match_causes(request: Request, match: str) -> Iterator[Cause]:
+    where, version = "resourceVersionMatch", request.param("resourceVersion")
+    if match and not version:
+        yield forbidden_value(where, f"{where} is forbidden unless resourceVersion is provided")
+    if match and request.param("continue"):
+        yield forbidden_value(where, f"{where} is forbidden when continue is provided")
+    if match not in ("", "NotOlderThan", "Exact"):
+        yield unsupported_value(where, f'"{match}"', ["Exact", "NotOlderThan", ""])
+    if match == "Exact" and version == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        yield forbidden_value(where, why)
+    if request.param("sendInitialEvents"):
+        yield forbidden_value("sendInitialEvents", "sendInitialEvents is forbidden for list")

@@ -1,16 +1,16 @@
 """PATCH by content type: JSON patch, merge patch, strategic merge patch, apply."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import yaml
 
-from kaito.apiserver import metadata, writing
+from kaito.apiserver import gojson, metadata, writing
 from kaito.apiserver.apply import apply
 from kaito.apiserver.core import Call
 from kaito.apiserver.goprint import plain
-from kaito.apiserver.options import WriteOptions
+from kaito.apiserver.options import APPLY_PATCH, WriteOptions
 from kaito.apiserver.ownership import shape_of
 from kaito.apiserver.status import (
     Refused,
@@ -27,13 +27,12 @@ from kaito.apiserver.typed import ANYTHING
 from kaito.apiserver.writing import Written
 from kaito.kube.objects import Json
 from kaito.kube.patches import PatchError, json_patch, merge_patch
-from kaito.kube.schema.fields import quote
+from kaito.kube.schema.fields import compact, quote
 
 _HEAD: Final = frozenset({"kind", "apiVersion", "metadata"})
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
-APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
 def patch(call: Call, options: WriteOptions) -> Written:
@@ -51,7 +50,7 @@ def _content(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
-        raise bad_request(f"error decoding patch: {error}") from error
+        raise bad_request(f"error decoding patch: {gojson.complaint(body) or error}") from error
 
 
 def patched(call: Call, live: Json) -> Json:
@@ -70,30 +69,61 @@ def patched(call: Call, live: Json) -> Json:
 
 def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
     new = patched(call, live)
-    writing.check_head(call, new)
+    _check_head(call, new)
     metadata.check_name(new, call.target.name)
     # What the patch left alone has been decoded before.
     same = {name: value for name, value in new.items() if value == live.get(name)}
     kept = {name: value for name, value in same.items() if name not in _HEAD}
     altered = {name: value for name, value in new.items() if name not in kept}
+    strict = call.kind.custom and options.validation == "Strict"
+    told = compact(new) if strict else ""  # decoding prunes in place
     try:
-        writing.clean(call, altered, options, [])
+        writing.clean(call, altered, options, _repeated(call))
     except Refused as refused:
-        raise _unfit(call, new, refused) from refused
+        raise _unfit(call, new, refused, told) from refused
     return {**altered, **kept}
 
 
-def _unfit(call: Call, new: Json, refused: Refused) -> Refused:
+def _check_head(call: Call, new: Json) -> None:
+    try:
+        writing.check_head(call, new)
+    except Refused as refused:
+        if call.kind.custom:
+            raise
+        raise _unfit(call, new, refused) from refused
+
+
+def _repeated(call: Call) -> list[str]:
+    """What the patch says twice, or says in vain."""
+    content = _content(call.request.body)
+    if _media(call) != JSON_PATCH:
+        return gojson.doubled(call.request.body, content)
+    doubles = gojson.doubled(call.request.body, content)
+    unknown = (
+        f'unknown field "[{index}].{name}"'
+        for index, one in enumerate(content)
+        for name in one
+        if name not in _OPERATION
+    )
+    return [f"json patch {text}" for text in (*doubles, *unknown)]
+
+
+_OPERATION: Final = frozenset({"op", "path", "from", "value"})
+
+
+def _unfit(call: Call, new: Json, refused: Refused, told: str = "") -> Refused:
     """422 about the whole patched object (or strategic patch), as the real server says it."""
     why = refused.message.partition("cannot be handled as a ")[2].partition(": ")[2]
     if _media(call) == STRATEGIC_PATCH:
         shown = quote(plain(_content(call.request.body)))
     else:
-        shown = quote(msgspec.json.encode(new).decode())
+        shown = quote(told or msgspec.json.encode(new).decode())
     return invalid("", "", "", [invalid_value("patch", shown, why or refused.message)])
 
 
 def _merge(_: Call, live: Json, content: Any) -> Json:
+    if content is None:
+        raise bad_request("Invalid JSON Patch")
     if not isinstance(content, dict):
         kind = "array" if isinstance(content, list) else type(content).__name__
         raise bad_request(
@@ -112,11 +142,31 @@ def _json(_: Call, live: Json, content: Any) -> Json:
             "[]handlers.jsonPatchOp"
         )
     try:
-        patched: Json = json_patch(live, content)
+        return _json_patched(live, content)
     except PatchError as error:
         message = "the server rejected our request due to an error in our request"
         raise Refused(422, "Invalid", message, details={}) from error
-    return patched
+
+
+def _json_patched(live: Json, operations: list[Any]) -> Json:
+    """By the RFC, but `replace` of a member that is not there adds it, as on a real server."""
+    try:
+        return cast(Json, json_patch(live, operations))
+    except PatchError:
+        if not any(isinstance(one, dict) and one.get("op") == "replace" for one in operations):
+            raise
+    patched: Any = live
+    for one in operations:
+        absent = one.get("op") == "replace" and _lacks_member(patched, str(one.get("path")))
+        patched = json_patch(patched, [{**one, "op": "add"} if absent else one])
+    return cast(Json, patched)
+
+
+def _lacks_member(value: Any, path: str) -> bool:
+    *parents, member = (part.replace("~1", "/").replace("~0", "~") for part in path.split("/"))
+    for step in parents[1:]:
+        value = value.get(step) if isinstance(value, dict) else None
+    return isinstance(value, dict) and member not in value
 
 
 def _strategic(call: Call, live: Json, content: Any) -> Json:
@@ -134,10 +184,8 @@ def _strategic(call: Call, live: Json, content: Any) -> Json:
 
 def _apply(call: Call, options: WriteOptions) -> Written:
     """Server-side apply: creates what does not exist."""
-    if not call.request.param("fieldManager"):
-        cause = required_value("fieldManager", "is required for apply patch")
-        raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
-    config = _config(call)
+    resource = call.kind.resource
+    config = configuration(call, resource.kind, resource.api_version)
     stored = call.core.bucket(call.kind).get(call.key)
     if stored is None:
         return _apply_new(call, config, options)
@@ -146,17 +194,23 @@ def _apply(call: Call, options: WriteOptions) -> Written:
     )
 
 
-def _config(call: Call) -> Json:
-    """The body of an apply: an object of exactly this kind."""
+def is_apply(call: Call) -> bool:
+    return call.target.verb == "patch" and _media(call) == APPLY_PATCH
+
+
+def configuration(call: Call, kind: str, api_version: str) -> Json:
+    """The body of an apply: an object of exactly this kind. It must say who applies."""
+    if not call.request.param("fieldManager"):
+        cause = required_value("fieldManager", "is required for apply patch")
+        raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
     try:
         config = yaml.load(call.request.body, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise bad_request(f"error decoding YAML: {error}") from error
     if not isinstance(config, dict):
         raise bad_request("error decoding YAML: it is not an object")
-    resource = call.kind.resource
     given, version = config.get("kind", ""), config.get("apiVersion", "")
-    if (given, version) != (resource.kind, resource.api_version):
+    if (given, version) != (kind, api_version):
         shown = version if "/" in str(version) else f"/{version}"
         raise bad_request(f"invalid object type: {shown}, Kind={given}")
     metadata.meta(config)

@@ -10,15 +10,12 @@ import msgspec
 from kaito.apiserver import forms
 from kaito.apiserver.core import Call, encode
 from kaito.apiserver.negotiation import Accepted, accepted
-from kaito.apiserver.options import list_limit, version_match, version_of
+from kaito.apiserver.options import list_limit, list_version, version_match, version_of
 from kaito.apiserver.representing import JSON_HEADERS, respond, table, without_spec
 from kaito.apiserver.selecting import Selection, selection
 from kaito.apiserver.status import (
-    Cause,
     bad_request,
     expired,
-    forbidden_value,
-    invalid,
     too_large_version,
 )
 from kaito.apiserver.storage import Bucket, Stored, path_of
@@ -32,7 +29,9 @@ _PAGING_VERSION: Final = "meta.k8s.io/v1"
 def get(call: Call) -> Response:
     """One object, in the shape that the client accepts."""
     how = accepted(call.request)
-    version_of(call.request.param("resourceVersion"))
+    asked = version_of(call.request.param("resourceVersion"))
+    if asked > call.core.storage.revision:
+        raise too_large_version(asked, call.core.storage.revision)
     stored = current(call, call.key)
     if how.shape == "object" and not how.yaml:
         body = forms.text(call, stored, fresh=True)
@@ -123,35 +122,20 @@ def page_of(call: Call, chosen: Selection) -> Page:
     bucket = call.core.bucket(call.kind)
     limit = list_limit(request)
     match = version_match(call)
-    asked = version_of(request.param("resourceVersion"))
+    asked = list_version(request.param("resourceVersion"))
     text = request.param("continue")
     if text:
         token = read_token(text)
         if request.param("resourceVersion") not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
         return _continued(call, bucket, chosen, limit, token)
-    _check_match(call, match)
     if asked > call.core.storage.revision:
         raise too_large_version(asked, call.core.storage.revision)
-    if match == "Exact" and asked < call.core.storage.revision:
+    exact = match == "Exact" or (limit and asked and not match)
+    if exact and asked < call.core.storage.revision:
         return _past(call, bucket, chosen, limit, asked, after="")
     found = chosen.of(bucket.scan(chosen.namespace))
     return _cut(found, limit, call.core.storage.revision, chosen)
-
-
-def _check_match(call: Call, match: str) -> None:
-    if not match:
-        return
-    text = call.request.param("resourceVersion")
-    causes: list[Cause] = []
-    if not text:
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        causes.append(forbidden_value("resourceVersionMatch", why))
-    elif match == "Exact" and text == "0":
-        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        causes.append(forbidden_value("resourceVersionMatch", why))
-    if causes:
-        raise invalid("meta.k8s.io", "ListOptions", "", causes)
 
 
 def _cut(found: list[Stored], limit: int, version: int, chosen: Selection) -> Page:

@@ -16,7 +16,7 @@ _VERBS: Final = {
     "DELETE": "delete",
 }
 _MANY: Final = frozenset({"list", "watch", "deletecollection"})
-_TRUE: Final = frozenset({"1", "t", "true", "T", "TRUE", "True"})
+_FALSE: Final = frozenset({"", "0", "false"})
 _NAMESPACE_SUBRESOURCES: Final = frozenset({"status", "finalize"})
 
 
@@ -44,7 +44,8 @@ class Target:
 
 
 def is_true(text: str) -> bool:
-    return text in _TRUE
+    """A flag of the query, as a real server reads it: whatever does not say no."""
+    return text.lower() not in _FALSE
 
 
 def target_of(request: Request) -> Target:

@@ -8,7 +8,7 @@ Callers, in the order of a write: `decode` (the body, or what a patch makes of a
 from dataclasses import dataclass
 from typing import Final, final
 
-from kaito.apiserver.builtin import checking, decoding, defaulting, rules
+from kaito.apiserver.builtin import checking, decoding, defaulting, rules, statusrules
 from kaito.apiserver.builtin.library import OBJECT_META, library
 from kaito.apiserver.status import Cause, bad_request
 from kaito.kube.objects import Json
@@ -105,6 +105,8 @@ class Schemas:
         if schema.custom:
             part = "status" if subresource == "status" else ""
             found = validation.validate(obj, schema.schema, old=before, part=part)
+        elif subresource == "status":
+            found = statusrules.check(schema.group, schema.kind, obj, old)
         elif subresource:
             found = []
         else:

@@ -6,6 +6,7 @@ from typing import Final, final
 
 from kaito.apiserver import forms
 from kaito.apiserver.core import Call
+from kaito.apiserver.kinds import Kind
 from kaito.apiserver.status import bad_request
 from kaito.apiserver.storage import Stored
 from kaito.kube.selectors import FieldSelector, InvalidSelector, LabelSelector
@@ -73,6 +74,12 @@ class Selection:
         return found
 
 
+def _unsupported(kind: Kind, field: str) -> str:
+    if kind.custom or kind.strategy.fields:
+        return f"field label not supported: {field}"
+    return f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
+
 def selection(call: Call) -> Selection:
     """Of this request. Raises 400 for selectors that do not parse, or fields that have no index."""
     request, kind = call.request, call.kind
@@ -92,6 +99,6 @@ def selection(call: Call) -> Selection:
         asked = [term.field for term in fields.terms]
         for field in asked:
             if field not in _METADATA and field not in kind.strategy.fields:
-                raise bad_request(f"field label not supported: {field}")
+                raise bad_request(_unsupported(kind, field))
         deep = any(field not in _METADATA for field in asked)
     return Selection(call, call.key.namespace, labels, fields, deep)

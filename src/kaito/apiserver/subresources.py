@@ -6,7 +6,8 @@ from typing import Any, Final
 from kaito.apiserver import deleting, forms, patching, writing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import ScalePaths
-from kaito.apiserver.options import DeleteOptions, typed_body, write_options
+from kaito.apiserver.options import DeleteOptions, WriteOptions, typed_body, write_options
+from kaito.apiserver.scaleapply import VERSION, apply_scale
 from kaito.apiserver.status import (
     Refused,
     bad_request,
@@ -77,16 +78,20 @@ def scale(call: Call) -> Json:
     if call.target.verb == "get":
         return scale_of(paths, forms.shown(call, writing.current(call, call.key), fresh=True))
     options = write_options(call)
+    applied = patching.is_apply(call)
 
     def alter(live: Json) -> Json:
-        return _scaled(call, paths, live)
+        return _scaled(call, paths, live, options)
 
-    return scale_of(paths, writing.change(call, options, alter).obj)
+    return scale_of(paths, writing.change(call, options, alter, owned=applied).obj)
 
 
-def _scaled(call: Call, paths: ScalePaths, live: Json) -> Json:
+def _scaled(call: Call, paths: ScalePaths, live: Json, options: WriteOptions) -> Json:
     current = scale_of(paths, live)
-    if call.target.verb == "patch":
+    if patching.is_apply(call):
+        config = patching.configuration(call, "Scale", VERSION)
+        asked = apply_scale(call, live, current, config, paths.replicas, options)
+    elif call.target.verb == "patch":
         asked = patching.patched(call, current)
     else:
         asked = typed_body(call, "autoscaling", "Scale")

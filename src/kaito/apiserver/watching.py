@@ -27,6 +27,7 @@ from kaito.apiserver.status import (
     expired,
     forbidden_value,
     invalid,
+    unsupported_value,
 )
 from kaito.apiserver.storage import Bucket, Change, Stored
 from kaito.kube.transport import Request, Stream
@@ -95,6 +96,10 @@ def _complaints(request: Request, options: WatchOptions) -> Iterator[Cause]:
     elif match:
         why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         yield forbidden_value(where, why)
+    if match not in ("", "NotOlderThan"):
+        yield unsupported_value(where, f'"{match}"', ["NotOlderThan"])
+    if request.param("continue"):
+        yield forbidden_value(where, f"{where} is forbidden when continue is provided")
 
 
 def watch(call: Call) -> Stream:
@@ -151,6 +156,8 @@ class Watcher:
     ) -> AsyncGenerator[bytes, None]:
         bookmark = clock() + BOOKMARK_SECONDS
         last_bookmark = end - LAST_BOOKMARK_SECONDS
+        if last_bookmark < clock():
+            last_bookmark = end
         while True:
             self._woken.clear()
             if self._position < bucket.first:
@@ -288,22 +295,11 @@ class Watcher:
         head = {"kind": kind.resource.kind, "apiVersion": kind.resource.api_version}
         match self.how.shape:
             case "table":
-                return {
-                    "kind": "Table",
-                    "apiVersion": "meta.k8s.io/v1",
-                    "metadata": {"resourceVersion": metadata["resourceVersion"]},
-                    "columnDefinitions": [],
-                    "rows": [
-                        {
-                            "cells": [],
-                            "object": {
-                                "kind": "PartialObjectMetadata",
-                                "apiVersion": "meta.k8s.io/v1",
-                                "metadata": metadata,
-                            },
-                        }
-                    ],
-                }
+                at = {"resourceVersion": metadata["resourceVersion"]}
+                nothing = {**head, "metadata": metadata}
+                drawn = table(self.call, [nothing], at, definitions=self._first_table)
+                self._first_table = False
+                return drawn
             case "metadata":
                 version = f"meta.k8s.io/{self.how.version}"
                 head = {"kind": "PartialObjectMetadata", "apiVersion": version}

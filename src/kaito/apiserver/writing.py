@@ -10,11 +10,11 @@ from typing import Any, Final, final
 
 import yaml
 
-from kaito.apiserver import escalation, forms, metadata, names, protobuf, reviewing
+from kaito.apiserver import escalation, forms, gojson, goyaml, metadata, names, protobuf, reviewing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
-from kaito.apiserver.options import WriteOptions, body_object, duplicates
+from kaito.apiserver.options import WriteOptions, body_object
 from kaito.apiserver.ownership import track_update
 from kaito.apiserver.policies import judge
 from kaito.apiserver.status import (
@@ -50,27 +50,37 @@ class Written:
 def decode_body(call: Call, options: WriteOptions) -> Json:
     """The body as an object of the kind that the path names, unknown fields dealt with."""
     media = call.request.headers.get("content-type", "application/json").partition(";")[0]
+    body = call.request.body
+    doubles: list[str] = []
     if media == "application/yaml":
-        obj = _yaml_object(call.request.body)
+        obj, doubles = _yaml_object(body)
     elif media in ("application/json", protobuf.MEDIA, ""):
-        obj = body_object(call.request.body, call.kind.resource.kind)
+        obj = body_object(body, call.kind.resource.kind)
+        if media != protobuf.MEDIA and (doubles := gojson.doubled(body, obj)):
+            obj = obj if call.kind.custom else gojson.merged(body)
     else:
         raise unsupported_media(_BODIES)
     check_head(call, obj)
-    strict = call.request.param("fieldValidation") and media == "application/json"
-    doubles = duplicates(call.request.body) if strict else []
     clean(call, obj, options, doubles if options.validation != "Ignore" else [])
     return obj
 
 
-def _yaml_object(body: bytes) -> Json:
+def _yaml_object(body: bytes) -> tuple[Json, list[str]]:
+    """The object, and the keys that it has twice."""
     try:
-        obj: Any = yaml.load(body, Loader=yaml.CSafeLoader)
+        obj, repeated = goyaml.load(body)
     except yaml.YAMLError as error:
         raise bad_request(f"the object provided is unrecognized: yaml: {error}") from error
     if not isinstance(obj, dict):
         raise bad_request("the object provided is unrecognized: it is not an object")
-    return obj
+    return obj, repeated
+
+
+def _strictly(doubles: list[str]) -> list[str]:
+    """Keys that YAML has twice are one error of its reader."""
+    if not doubles or not doubles[0].startswith("line "):
+        return doubles
+    return ["\n  ".join(("yaml: unmarshal errors:", *doubles))]
 
 
 def check_head(call: Call, obj: Json) -> None:
@@ -122,6 +132,7 @@ def clean(call: Call, obj: Json, options: WriteOptions, doubles: list[str]) -> N
         return
     if options.validation == "Strict":
         kind = call.kind.resource
+        told = [*_strictly(doubles), *complaints]
         raise bad_request(
             f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: strict '
             f"decoding error: {', '.join(told)}"
@@ -141,6 +152,7 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
         _check_definition(call, obj)
     generated = not metadata.meta(obj).get("name")
     metadata.fill_new(call.core, kind, obj)
+    metadata.unique_owners(obj, call.warn, patched=False)
     if call.answers is not None:
         call.answers.bear(obj)
     if kind.has_status and not kind.strategy.keeps_status:
@@ -310,6 +322,7 @@ def change(
     metadata.check_namespace(kind, new, call.target.namespace)
     _check_preconditions(kind, new, old, versioned=versioned)
     metadata.keep_old(new, old)
+    metadata.unique_owners(new, call.warn, patched=call.target.verb == "patch")
     if not prepared:
         isolate(kind, new, old, call.target.subresource)
         _default(call, new, old, applied=owned)

@@ -9,8 +9,11 @@ as recorded by `python -m tests.contract.apiserver.record`. A step is
       accept: table | metadata | ...              # or a whole Accept header
       user: operator                              # who asks; admin by default
       save: {version: metadata.resourceVersion}   # `$version` stands for it in later steps
+      headers: {impersonate-user: someone}        # more of them
       wait: true | 0.5                            # until a definition is established; seconds
-      only: [status, items.*.metadata.name]       # the parts of the answer that matter
+      until: 422                                  # ask again until that is the answer's code
+      only: [status, items.*.metadata.name]       # the parts of the answer that matter;
+                                                  # items.[kind=Pod] is the one of that kind
 
 What differs from run to run (uids, versions, times, drawn addresses) is told apart by order: the
 first version seen is `<version 1>`, and so are all that equal it.
@@ -48,6 +51,7 @@ _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ADDRESS = re.compile(r"10\.96\.(?!0\.1\b)\d+\.\d+")
 _AGE = re.compile(r"\b\d+[smhdy](\d+[smhd])?\b")
+_CURRENT = re.compile(r"current: \d+")
 _NODE_PORT = re.compile(r":3\d{4}/")
 _PATIENCE = 50
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -95,13 +99,14 @@ class Conversation:
         if isinstance(step.get("wait"), float):
             await asyncio.sleep(step["wait"])
         status, headers, body = await self._send(step)
-        for _ in range(_PATIENCE if step.get("wait") is True else 0):
-            if _established(body):
+        for _ in range(_PATIENCE):
+            if _is_awaited(step, status, body):
                 break
             await asyncio.sleep(0.1)
             status, headers, body = await self._send(step)
         for variable, path in (step.get("save") or {}).items():
             self.values[variable] = str(_pick(body, path))
+            self._plain(_pick(body, path), path)
         shown: Json = {"code": status}
         if "warning" in headers:
             shown["warning"] = self._plain(headers["warning"])
@@ -119,6 +124,7 @@ class Conversation:
         headers = {"user-agent": step.get("agent", "contract/1"), "accept": "application/json"}
         if "accept" in step:
             headers["accept"] = _ACCEPTS.get(step["accept"], step["accept"])
+        headers |= step.get("headers", {})
         body = b""
         if "body" in step or "text" in step:
             text = step["text"] if "text" in step else json.dumps(step["body"])
@@ -162,6 +168,7 @@ class Conversation:
         if "ResourceVersion" in text:
             for version, told in self.seen.get("version", {}).items():
                 text = re.sub(rf"\b{version}\b", told, text)
+        text = _CURRENT.sub("current: <version>", text)
         return text.replace(self.namespace, "NS")
 
     def _ordinal(self, kind: str, value: str) -> str:
@@ -176,23 +183,28 @@ def _settled(value: Json) -> Json:
         return value
     found = {f"{c.get('field')}: {c['message']}": c for c in details["causes"]}
     causes = [found[text] for text in sorted(found)]
-    head, bracket, _ = value.get("message", "").partition(": [")
+    head, bracket, _ = value.get("message", "").partition(" is invalid: [")
     if bracket and value.get("reason") == "Invalid":
-        value["message"] = f"{head}: [{', '.join(sorted(found))}]"
+        value["message"] = f"{head} is invalid: [{', '.join(sorted(found))}]"
     return {**value, "details": {**details, "causes": causes}}
 
 
 def _owners_in_order(value: Any) -> Any:
     """Entries of managedFields are ordered by whole seconds first, so a tick may swap two."""
     if isinstance(value, dict):
-        ordered = {k: _owners_in_order(v) for k, v in value.items()}
-        owners = ordered.get("managedFields")
-        if isinstance(owners, list):
-            ordered["managedFields"] = sorted(owners, key=lambda o: json.dumps(o, sort_keys=True))
-        return ordered
+        return {k: _owners_in_order(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_owners_in_order(item) for item in value]
+        listed = [_owners_in_order(item) for item in value]
+        if listed and isinstance(listed[0], dict) and "fieldsV1" in listed[0]:
+            listed.sort(key=lambda one: json.dumps(one, sort_keys=True))
+        return listed
     return value
+
+
+def _is_awaited(step: Json, status: int, body: Any) -> bool:
+    if step.get("wait") is True:
+        return _established(body)
+    return status == step.get("until", status)
 
 
 def _established(crd: Any) -> bool:
@@ -232,5 +244,10 @@ def _reach(value: Any, path: list[str]) -> Iterator[Any]:
     elif path[0] == "*":
         for child in value if isinstance(value, list) else []:
             yield from _reach(child, path[1:])
+    elif path[0].startswith("["):
+        name, _, wanted = path[0].strip("[]").partition("=")
+        for child in value if isinstance(value, list) else []:
+            if child.get(name) == wanted:
+                yield from _reach(child, path[1:])
     elif isinstance(value, dict) and path[0] in value:
         yield from _reach(value[path[0]], path[1:])

@@ -45,7 +45,8 @@ def _object(obj: Json, schema: Schema, path: str, *, top: bool = False) -> Itera
         return
     kind = schema.name.rpartition(".")[2]
     for name in schema.required:
-        if obj.get(name) in (None, "", []) and (kind, name) not in _NOT_DEMANDED:
+        elsewhere = (kind, name) in _NOT_DEMANDED or (kind, name) in _CHOSEN_ELSEWHERE
+        if obj.get(name) in (None, "", []) and not elsewhere:
             yield fields.required(join(path, name))
     for name, value in obj.items():
         if top and name == "status":

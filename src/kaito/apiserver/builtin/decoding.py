@@ -17,6 +17,8 @@ from kaito.kube.objects import Json
 from kaito.kube.schema.objectmeta import go_kind
 from kaito.kube.schema.structural import Schema, join
 
+_BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n")
+
 ABSENT: Final[Any] = object()
 
 
@@ -206,7 +208,8 @@ def _string(value: Any, schema: Schema, place: _Place) -> str:
         try:
             base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Unreadable("illegal base64 data at input byte 0") from error
+            at = next((i for i, c in enumerate(value) if c not in _BASE64), 0)
+            raise Unreadable(f"illegal base64 data at input byte {at}") from error
     return value
 
 

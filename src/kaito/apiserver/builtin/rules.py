@@ -5,10 +5,11 @@ Only what operators and their users run into; each text is the real server's.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from kaito.apiserver.builtin import definitions, podrules
+from kaito.kube.labels import key_problems
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields
 from kaito.kube.schema.fields import FieldError
@@ -240,11 +241,31 @@ def _role_ref(obj: Json, old: Json | None) -> Findings:
 _EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
-def _node(obj: Json, _: Json | None) -> Findings:
-    for index, taint in enumerate(_spec(obj).get("taints") or ()):
-        if taint.get("effect") not in _EFFECTS:
-            path = f"metadata.taints[{index}].effect"
-            yield fields.not_supported(path, taint.get("effect", ""), _EFFECTS)
+def _node(obj: Json, old: Json | None) -> Findings:
+    yield from _taints(_spec(obj).get("taints") or ())
+    provider = _spec(old).get("providerID")
+    if provider and _spec(obj).get("providerID") != provider:
+        why = 'node updates may not change providerID except from "" to valid'
+        yield fields.forbidden("spec.providerID", why)
+
+
+def _taints(taints: Sequence[Json]) -> Findings:
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(taints):
+        path = f"metadata.taints[{index}]"
+        key, effect = taint.get("key", ""), taint.get("effect") or ""
+        for why in key_problems(key):
+            yield fields.invalid(f"{path}.key", key, why)
+        if not effect:
+            yield fields.required(f"{path}.effect")
+        elif effect not in _EFFECTS:
+            yield fields.not_supported(f"{path}.effect", effect, _EFFECTS)
+        if (key, effect) in seen:
+            go = {"Key": key, "Value": taint.get("value", ""), "Effect": effect, "TimeAdded": None}
+            shown = fields.Verbatim(json.dumps(go, separators=(",", ":")))
+            why = "taints must be unique by key and effect pair"
+            yield FieldError(path, fields.DUPLICATE, why, shown)
+        seen.add((key, effect))
 
 
 def _lease(obj: Json, _: Json | None) -> Findings:
