@@ -60,13 +60,19 @@ class FieldSet:
             out[element] = below
         return out
 
-    def insert(self, path: Path) -> None:
-        """Add one path, in place. The empty path is no member of anything."""
+    def insert(self, path: Path, below: "FieldSet | None" = None) -> None:
+        """Add one path, in place, and what is below it. The empty path is no member of anything."""
         node = self
         for element in path[:-1]:
             node = node.children.setdefault(element, FieldSet())
         if path:
-            node.members.add(path[-1])
+            node.add(path[-1], below)
+
+    def add(self, element: str, below: "FieldSet | None") -> None:
+        """Add one member, in place, that nothing is known to be below of yet."""
+        self.members.add(element)
+        if below is not None:
+            self.children[element] = below
 
     def __bool__(self) -> bool:
         return bool(self.members) or any(self.children.values())

@@ -7,6 +7,7 @@ what no schema describes is a granular map, an atomic list or a scalar.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any, Final, final
 
 from kaito.apiserver import fieldsets, goprint
@@ -27,20 +28,23 @@ class Unfit(Exception):
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class Type:
-    """A schema where it stands: below a field that preserves unknown fields, unknown is fine."""
+    """A schema where it stands: below a field that preserves unknown fields, unknown is fine.
 
-    schema: Schema
-    free: bool = False
+    What it is asked is found out once: a kind's Type is kept, and its members with it.
+    """
 
-    @property
-    def is_free(self) -> bool:
-        return self.free or self.schema.preserves_unknown
+    def __init__(self, schema: Schema, free: bool = False) -> None:
+        self.schema = schema
+        self.free = free
+        self.is_free = free or schema.preserves_unknown
+        self._fields: dict[str, Type] = {}
 
+    @cached_property
     def atomic_map(self) -> bool:
         return self.schema.map_type == "atomic" or self.schema.name == _RAW_EXTENSION
 
+    @cached_property
     def list_keys(self) -> tuple[str, ...] | None:
         """The keys of a keyed list; none for a set; None for an atomic list."""
         raw, schema = self.schema.raw, self.schema
@@ -62,16 +66,30 @@ class Type:
 
     def of_field(self, name: str) -> "Type | None":
         """The type of a member; None when the schema does not allow it."""
+        found = self._fields.get(name)
+        if found is None:
+            found = self._of_field(name)
+            if found is not None and name in self.schema.properties:  # a map has no end of names
+                self._fields[name] = found
+        return found
+
+    def _of_field(self, name: str) -> "Type | None":
         schema = self.schema
         if self._of_resource(name):
-            return Type(library().definition(OBJECT_META)) if name == "metadata" else Type(ANYTHING)
-        child = schema.of_field(name)
+            return _object_meta() if name == "metadata" else _UNKNOWN
+        child = schema.properties.get(name)
         if child is not None:
             return Type(child, self.is_free)
-        if self.is_free or not schema.properties:
-            return Type(ANYTHING, self.is_free)
-        return None
+        if schema.additional is not None:
+            return self._of_value
+        return _UNKNOWN if self.is_free or not schema.properties else None
 
+    @cached_property
+    def _of_value(self) -> "Type":
+        """Of every member of a map."""
+        return Type(self.schema.additional or ANYTHING, self.is_free)
+
+    @cached_property
     def of_item(self) -> "Type":
         return Type(self.schema.items or ANYTHING, self.is_free)
 
@@ -97,6 +115,15 @@ class Type:
                 f"[{listed}] (and doesn't have default values for any key fields)"
             )
         return fieldsets.key(found)
+
+
+_UNKNOWN: Final = Type(ANYTHING)
+"""Of what no schema describes."""
+
+
+@cache
+def _object_meta() -> Type:
+    return Type(library().definition(OBJECT_META))
 
 
 def _set_element(item: Any) -> str:
@@ -180,11 +207,11 @@ def _wrong(path: Path, expected: str, value: Any) -> Unfit:
 
 
 def _check_items(value: list[Any], type_: Type, path: Path) -> None:
-    keys = type_.list_keys()
+    keys = type_.list_keys
     seen: set[str] = set()
     for index, item in enumerate(value):
         if keys is None:
-            check(item, type_.of_item(), (*path, f"i:{index}"))
+            check(item, type_.of_item, (*path, f"i:{index}"))
             continue
         try:
             element = type_.element(item, keys)
@@ -194,7 +221,7 @@ def _check_items(value: list[Any], type_: Type, path: Path) -> None:
             shown = fieldsets.dotted((element,))
             raise Unfit(f"{fieldsets.dotted(path)}: duplicate entries for key {shown}")
         seen.add(element)
-        check(item, type_.of_item(), (*path, element))
+        check(item, type_.of_item, (*path, element))
 
 
 def fields_of(value: Any, type_: Type) -> FieldSet:
@@ -205,9 +232,9 @@ def fields_of(value: Any, type_: Type) -> FieldSet:
 def _collect(value: Any, type_: Type) -> FieldSet | None:
     """The set below a value; None when the value is a leaf itself."""
     if isinstance(value, dict):
-        return None if type_.atomic_map() else _collect_map(value, type_)
+        return None if type_.atomic_map else _collect_map(value, type_)
     if isinstance(value, list):
-        keys = type_.list_keys()
+        keys = type_.list_keys
         return None if keys is None else _collect_list(value, type_, keys)
     return None
 
@@ -215,7 +242,7 @@ def _collect(value: Any, type_: Type) -> FieldSet | None:
 def _collect_map(value: Json, type_: Type) -> FieldSet:
     found = FieldSet()
     for name, item in value.items():
-        below = _collect(item, type_.of_field(name) or Type(ANYTHING))
+        below = _collect(item, type_.of_field(name) or _UNKNOWN)
         element = fieldsets.field(name)
         if below is None or item is None or item == {} or not type_.declares(name):
             found.members.add(element)
@@ -229,7 +256,7 @@ def _collect_list(value: list[Any], type_: Type, keys: tuple[str, ...]) -> Field
     elements = [type_.element(item, keys) for item in value]
     for element, item in zip(elements, value, strict=True):
         found.members.add(element)
-        below = _collect(item, type_.of_item()) if elements.count(element) == 1 else None
+        below = _collect(item, type_.of_item) if elements.count(element) == 1 else None
         if below:
             found.children[element] = below
     return found
@@ -260,15 +287,19 @@ def compare(old: Any, new: Any, type_: Type) -> Comparison:
 def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> None:
     if isinstance(new, dict | list) and old == new:
         return  # most of an object, most of the time: compared where it is fast
+    if path and (old is MISSING or new is MISSING):
+        value, side = (new, found.added) if old is MISSING else (old, found.removed)
+        side.insert(path, _all_of(value, type_))
+        return
     sample = old if new is MISSING or (new is None and old is not MISSING) else new
-    if isinstance(sample, dict) and _like(old, dict) and not type_.atomic_map() and (old or new):
+    if isinstance(sample, dict) and _like(old, dict) and not type_.atomic_map and (old or new):
         left, right = _content(old, {}), _content(new, {})
         for name in {**left, **right}:
             one, other = left.get(name, MISSING), right.get(name, MISSING)
             _compare_member(one, other, type_, name, path, found)
         _note_presence(old, new, path, found)
         return
-    keys = type_.list_keys() if isinstance(sample, list) and _like(old, list) else None
+    keys = type_.list_keys if isinstance(sample, list) and _like(old, list) else None
     if keys is not None and (_content(old, ()) or _content(new, ())):
         _compare_items(_content(old, []), _content(new, []), type_, keys, path, found)
         _note_presence(old, new, path, found)
@@ -277,7 +308,7 @@ def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> 
         _note_presence(old, new, path, found)
     elif old != new or isinstance(old, bool) != isinstance(new, bool):
         found.modified.insert(path)
-        if isinstance(old, dict) != isinstance(new, dict) and not type_.atomic_map():
+        if isinstance(old, dict) != isinstance(new, dict) and not type_.atomic_map:
             # What no schema describes may change its shape; what was below it goes or comes.
             for name, item in old.items() if isinstance(old, dict) else ():
                 _compare_member(item, MISSING, type_, name, path, found)
@@ -285,10 +316,31 @@ def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> 
                 _compare_member(MISSING, item, type_, name, path, found)
 
 
+def _all_of(value: Any, type_: Type) -> FieldSet | None:
+    """What comes or goes below a value that comes or goes."""
+    if isinstance(value, dict):
+        if not value or type_.atomic_map:
+            return None
+        found = FieldSet()
+        for name, item in value.items():
+            below = None
+            if isinstance(item, dict | list):
+                below = _all_of(item, type_.of_field(name) or _UNKNOWN)
+            found.add(fieldsets.field(name), below)
+        return found
+    keys = type_.list_keys if isinstance(value, list) and value else None
+    if keys is None:
+        return None
+    found = FieldSet()
+    for element, items in _grouped(value, type_, keys).items():
+        found.add(element, _all_of(items[0], type_.of_item) if len(items) == 1 else None)
+    return found
+
+
 def _compare_member(
     old: Any, new: Any, type_: Type, name: str, path: Path, found: Comparison
 ) -> None:
-    below = type_.of_field(name) or Type(ANYTHING)
+    below = type_.of_field(name) or _UNKNOWN
     _compare(old, new, below, (*path, fieldsets.field(name)), found)
 
 
@@ -321,17 +373,17 @@ def _compare_items(
         where = (*path, element)
         if len(before) <= 1 and len(after) <= 1:
             one, other = (items[0] if items else MISSING for items in (before, after))
-            _compare(one, other, type_.of_item(), where, found)
+            _compare(one, other, type_.of_item, where, found)
         elif len(before) > 1 and len(after) > 1:
             if before != after:
                 found.modified.insert(where)
         elif len(before) > 1:
             if after:
-                _compare(MISSING, after[0], type_.of_item(), where, found)
+                _compare(MISSING, after[0], type_.of_item, where, found)
             found.removed.insert(where)
         else:
             if before:
-                _compare(before[0], MISSING, type_.of_item(), where, found)
+                _compare(before[0], MISSING, type_.of_item, where, found)
             found.added.insert(where)
 
 
@@ -350,15 +402,15 @@ def merge(live: Any, config: Any, type_: Type) -> Any:
     if config is MISSING:
         return live
     if isinstance(config, dict) and _like(live, dict):
-        if type_.atomic_map() or not (config or _content(live, {})):
+        if type_.atomic_map or not (config or _content(live, {})):
             return config
         return _merge_maps(_content(live, {}), config, type_)
     if isinstance(config, list) and _like(live, list):
-        keys = type_.list_keys()
+        keys = type_.list_keys
         if keys is None or not (config or _content(live, [])):
             return config
         return _merge_lists(_content(live, []), config, type_, keys)
-    if config is None and isinstance(live, dict) and live and not type_.atomic_map():
+    if config is None and isinstance(live, dict) and live and not type_.atomic_map:
         return live
     return config
 
@@ -366,7 +418,7 @@ def merge(live: Any, config: Any, type_: Type) -> Any:
 def _merge_maps(live: Json, config: Json, type_: Type) -> Any:
     merged = {}
     for name in {**live, **config}:
-        below = type_.of_field(name) or Type(ANYTHING)
+        below = type_.of_field(name) or _UNKNOWN
         value = merge(live.get(name, MISSING), config.get(name, MISSING), below)
         if value is not MISSING:
             merged[name] = value
@@ -380,7 +432,7 @@ def _merge_lists(live: list[Any], config: list[Any], type_: Type, keys: tuple[st
     merged = []
     for element in _merged_order([e for e, _ in left], [e for e, _ in right]):
         one, other = known.get(element, MISSING), wanted.get(element, MISSING)
-        merged.append(merge(one, other, type_.of_item()) if other is not MISSING else one)
+        merged.append(merge(one, other, type_.of_item) if other is not MISSING else one)
     return merged or MISSING
 
 
@@ -426,13 +478,13 @@ def remove(value: Any, gone: FieldSet, type_: Type) -> Any:
     if isinstance(value, dict):
         return _remove_fields(value, gone, type_)
     if isinstance(value, list):
-        keys = type_.list_keys()
+        keys = type_.list_keys
         return None if keys is None else _remove_items(value, gone, type_, keys)
     return value
 
 
 def _remove_fields(value: Json, gone: FieldSet, type_: Type) -> Any:
-    if type_.atomic_map() or not value:
+    if type_.atomic_map or not value:
         return None
     kept = {}
     for name, item in value.items():
@@ -440,7 +492,7 @@ def _remove_fields(value: Json, gone: FieldSet, type_: Type) -> Any:
         if element in gone.members:
             continue
         below = gone.children.get(element)
-        kept[name] = remove(item, below, type_.of_field(name) or Type(ANYTHING)) if below else item
+        kept[name] = remove(item, below, type_.of_field(name) or _UNKNOWN) if below else item
     return kept or None
 
 
@@ -451,7 +503,7 @@ def _remove_items(value: list[Any], gone: FieldSet, type_: Type, keys: tuple[str
         if element in gone.members:
             continue
         below = gone.children.get(element)
-        kept.append(remove(item, below, type_.of_item()) if below else item)
+        kept.append(remove(item, below, type_.of_item) if below else item)
     return kept or None
 
 
@@ -466,7 +518,7 @@ def with_named(fields: FieldSet, type_: Type | None) -> FieldSet:
             if type_.declares(element[2:]):
                 members.add(element)
         elif element.startswith("k:") and type_ is not None:
-            child = type_.of_item()
+            child = type_.of_item
         children[element] = with_named(below, child)
     return FieldSet(members, children)
 
