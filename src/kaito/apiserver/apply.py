@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from kaito.apiserver import fieldsets, managedfields, typed
+from kaito.apiserver.comparing import compare
 from kaito.apiserver.fieldsets import FieldSet, Path
 from kaito.apiserver.managedfields import APPLY, UPDATE, Manager, Owned, Owners, Shape
 from kaito.apiserver.status import Refused, bad_request
@@ -98,7 +99,7 @@ def _group_version(config: Json) -> str:
 
 def _before_first_apply(live: Json, shape: Shape, now: str) -> Owners:
     """What was there before anybody applied belongs to nobody in particular."""
-    change = typed.compare(shape.empty, live, shape.type).without(shape.ignored)
+    change = compare(shape.empty, live, shape.type).without(shape.ignored)
     fields = managedfields.own(change.modified.union(change.added))
     if not fields:
         return {}
@@ -165,7 +166,7 @@ def _forgiven(conflicts: Conflicts, live: Json, shape: Shape) -> bool:
     if not isinstance(last, dict) or last.get("apiVersion") != shape.version:
         return False
     allowed = typed.fields_of(last, shape.type)
-    change = typed.compare(last, live, shape.type)
+    change = compare(last, live, shape.type)
     for one in (change.modified, change.added, change.removed):
         allowed = allowed.difference(one)
     return all(not fields.difference(allowed) for fields in conflicts.found.values())

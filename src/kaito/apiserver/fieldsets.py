@@ -8,10 +8,16 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, final
 
+import msgspec
+
 from kaito.kube.objects import Json
 from kaito.kube.schema.fields import compact, quote
 
 Path = tuple[str, ...]
+_encode: Final = msgspec.json.Encoder().encode
+_MOST_KNOWN: Final = 4096
+_known: "dict[bytes, FieldSet]" = {}
+"""By text, the oldest first. Whoever reads a set leaves it as it is."""
 _RANK: Final = {"f": 0, "k": 1, "v": 2, "i": 3}
 
 
@@ -19,13 +25,14 @@ _RANK: Final = {"f": 0, "k": 1, "v": 2, "i": 3}
 class FieldSet:
     """A tree of path elements. Operations return new sets and share what they can."""
 
-    __slots__ = ("children", "members")
+    __slots__ = ("_json", "children", "members")
 
     def __init__(
         self, members: set[str] | None = None, children: "dict[str, FieldSet] | None" = None
     ) -> None:
         self.members: set[str] = members if members is not None else set()
         self.children: dict[str, FieldSet] = children if children is not None else {}
+        self._json: Json | None = None
 
     @classmethod
     def of(cls, *paths: str) -> "FieldSet":
@@ -37,20 +44,36 @@ class FieldSet:
 
     @classmethod
     def from_json(cls, fields: Json) -> "FieldSet":
-        """Read `fieldsV1`."""
+        """Read `fieldsV1`. Most objects of a kind say the same there: the set is shared."""
+        text = _encode(fields)
+        known = _known.get(text)
+        if known is None:
+            known = cls._read(fields)
+            if len(_known) >= _MOST_KNOWN:
+                _known.pop(next(iter(_known)))
+            _known[text] = known
+        return known
+
+    @classmethod
+    def _read(cls, fields: Json) -> "FieldSet":
         made = cls()
         for element, below in fields.items():
             if element == ".":
                 continue
             if not below or "." in below:
                 made.members.add(element)
-            child = cls.from_json(below)
+            child = cls._read(below)
             if child:
                 made.children[element] = child
         return made
 
     def to_json(self) -> Json:
-        """Write `fieldsV1`, in the order of the real server."""
+        """Write `fieldsV1`, in the order of the real server. Shared: not to be changed."""
+        if self._json is None:
+            self._json = self._written()
+        return self._json
+
+    def _written(self) -> Json:
         out: Json = {}
         for element in sorted(self.members | self.children.keys(), key=_order):
             child = self.children.get(element)
@@ -61,7 +84,10 @@ class FieldSet:
         return out
 
     def insert(self, path: Path, below: "FieldSet | None" = None) -> None:
-        """Add one path, in place, and what is below it. The empty path is no member of anything."""
+        """Add one path, in place, and what is below it. The empty path is no member of anything.
+
+        For a set that is being made: not for one that was read, or written before.
+        """
         node = self
         for element in path[:-1]:
             node = node.children.setdefault(element, FieldSet())
@@ -105,10 +131,16 @@ class FieldSet:
         return self.children.get(element) or FieldSet()
 
     def union(self, other: "FieldSet") -> "FieldSet":
-        children = dict(self.children)
+        """Itself, if it has all of `other` already."""
+        children = self.children
         for element, child in other.children.items():
-            mine = children.get(element)
-            children[element] = child if mine is None else mine.union(child)
+            mine = self.children.get(element)
+            both = child if mine is None else mine.union(child)
+            if both is not mine:
+                children = dict(children) if children is self.children else children
+                children[element] = both
+        if children is self.children and other.members <= self.members:
+            return self
         return FieldSet(self.members | other.members, children)
 
     def intersection(self, other: "FieldSet") -> "FieldSet":
@@ -117,13 +149,16 @@ class FieldSet:
         return FieldSet(self.members & other.members, _filled(children))
 
     def difference(self, other: "FieldSet") -> "FieldSet":
-        """Without the members of `other`; what is below them stays."""
-        children = {
-            element: child.difference(other.children[element])
-            if element in other.children
-            else child
-            for element, child in self.children.items()
-        }
+        """Without the members of `other`; what is below them stays. Itself, if it has none."""
+        children = self.children
+        for element in self.children.keys() & other.children.keys():
+            mine = self.children[element]
+            left = mine.difference(other.children[element])
+            if left is not mine:
+                children = dict(children) if children is self.children else children
+                children[element] = left
+        if children is self.children and self.members.isdisjoint(other.members):
+            return self
         return FieldSet(self.members - other.members, _filled(children))
 
     def without(self, other: "FieldSet") -> "FieldSet":

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
 from kaito.apiserver import typed
+from kaito.apiserver.comparing import Comparison, compare
 from kaito.apiserver.fieldsets import FieldSet
 from kaito.apiserver.status import Refused
-from kaito.apiserver.typed import Comparison, Type
+from kaito.apiserver.typed import Type
 from kaito.kube.objects import Json
 
 APPLY: Final = "Apply"
@@ -168,7 +169,7 @@ def changed(
     comparisons: dict[str, Comparison] = {}
     kept: Owners = {}
     conflicts: dict[Manager, FieldSet] = {}
-    whole = typed.compare(old, new, shape.type)
+    whole = compare(old, new, shape.type)
     comparisons[shape.version] = whole.without(shape.ignored)
     for manager, owned in owners.items():
         if manager == but:
@@ -180,13 +181,15 @@ def changed(
             if type_ is None:
                 continue
             before, after = shape.at(old, owned.version), shape.at(new, owned.version)
-            comparison = typed.compare(before, after, type_).without(shape.ignored)
+            comparison = compare(before, after, type_).without(shape.ignored)
             comparisons[owned.version] = comparison
-        taken = owned.fields.intersection(comparison.modified.union(comparison.added))
+        taken = owned.fields.intersection(comparison.given)
         if taken:
             conflicts[manager] = taken
         left = owned.fields.difference(taken).difference(comparison.removed)
-        if left:
+        if left is owned.fields:
+            kept[manager] = owned
+        elif left:
             kept[manager] = Owned(left, owned.version, owned.time)
     return kept, conflicts, comparisons[shape.version]
 
@@ -218,7 +221,7 @@ def track(old: Json | None, new: Json, manager: Manager, shape: Shape, now: str)
     mine = own(change.modified.union(change.added).without(shape.ignored))
     if mine:
         previous = owners.get(manager)
-        fields = mine if previous is None else mine.union(previous.fields)
+        fields = mine if previous is None else previous.fields.union(mine)
         owners[manager] = Owned(fields, shape.version, now)
     entries = write(_capped(owners))
     if entries:

@@ -1,6 +1,6 @@
 """The seam between requests and field ownership: what a call's kind looks like to it."""
 
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Final
 
 from kaito.apiserver.builtin import defaulting
@@ -14,6 +14,8 @@ from kaito.apiserver.typed import ANYTHING, Type
 from kaito.kube.objects import Json
 from kaito.kube.schema.structural import Schema
 
+_KINDS: Final = 512
+"""Kinds whose types are kept: built-in ones for ever, custom ones until others take their place."""
 _NOTHING: Final = FieldSet()
 _STATUS: Final = FieldSet.of("status")
 _ALL_BUT_STATUS: Final = FieldSet.of("spec", "metadata")
@@ -53,13 +55,14 @@ def _ignored(call: Call) -> FieldSet:
     return _STATUS if call.kind.has_status and not call.target.subresource else _NOTHING
 
 
+@lru_cache(_KINDS)
 def _type(schema: KindSchema) -> Type:
     if not schema.custom:
         return Type(schema.schema)
     return Type(_rooted(schema.schema))
 
 
-@cache
+@lru_cache(_KINDS)
 def _rooted(schema: Schema) -> Schema:
     """A custom kind's schema with the head that every object has."""
     return Schema({**schema.raw, "x-kubernetes-embedded-resource": True})
@@ -70,7 +73,7 @@ def _empty(schema: KindSchema) -> Json:
     return _emptied(schema.schema)
 
 
-@cache
+@lru_cache(_KINDS)
 def _emptied(schema: Schema) -> Json:
     empty = defaulting.empty(schema)
     empty.setdefault("metadata", {})

@@ -6,13 +6,12 @@ what no schema describes is a granular map, an atomic list or a scalar.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Final, final
 
 from kaito.apiserver import fieldsets, goprint
-from kaito.apiserver.builtin.decoding import zero
 from kaito.apiserver.builtin.library import OBJECT_META, QUANTITY, library
+from kaito.apiserver.builtin.zeros import zero
 from kaito.apiserver.fieldsets import FieldSet, Path
 from kaito.kube.objects import Json
 from kaito.kube.schema.fields import MISSING
@@ -76,13 +75,13 @@ class Type:
     def _of_field(self, name: str) -> "Type | None":
         schema = self.schema
         if self._of_resource(name):
-            return _object_meta() if name == "metadata" else _UNKNOWN
+            return _object_meta() if name == "metadata" else UNKNOWN
         child = schema.properties.get(name)
         if child is not None:
             return Type(child, self.is_free)
         if schema.additional is not None:
             return self._of_value
-        return _UNKNOWN if self.is_free or not schema.properties else None
+        return UNKNOWN if self.is_free or not schema.properties else None
 
     @cached_property
     def _of_value(self) -> "Type":
@@ -117,7 +116,7 @@ class Type:
         return fieldsets.key(found)
 
 
-_UNKNOWN: Final = Type(ANYTHING)
+UNKNOWN: Final = Type(ANYTHING)
 """Of what no schema describes."""
 
 
@@ -242,7 +241,7 @@ def _collect(value: Any, type_: Type) -> FieldSet | None:
 def _collect_map(value: Json, type_: Type) -> FieldSet:
     found = FieldSet()
     for name, item in value.items():
-        below = _collect(item, type_.of_field(name) or _UNKNOWN)
+        below = _collect(item, type_.of_field(name) or UNKNOWN)
         element = fieldsets.field(name)
         if below is None or item is None or item == {} or not type_.declares(name):
             found.members.add(element)
@@ -262,136 +261,14 @@ def _collect_list(value: list[Any], type_: Type, keys: tuple[str, ...]) -> Field
     return found
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What changed on the way from one value to another. No path is in two of the sets."""
-
-    removed: FieldSet = field(default_factory=FieldSet)
-    modified: FieldSet = field(default_factory=FieldSet)
-    added: FieldSet = field(default_factory=FieldSet)
-
-    def without(self, ignored: FieldSet) -> "Comparison":
-        """As if some fields had not changed."""
-        sets = (self.removed, self.modified, self.added)
-        return Comparison(*(one.without(ignored) for one in sets))
-
-
-def compare(old: Any, new: Any, type_: Type) -> Comparison:
-    """The difference of two values."""
-    found = Comparison()
-    _compare(old, new, type_, (), found)
-    return found
-
-
-def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> None:
-    if isinstance(new, dict | list) and old == new:
-        return  # most of an object, most of the time: compared where it is fast
-    if path and (old is MISSING or new is MISSING):
-        value, side = (new, found.added) if old is MISSING else (old, found.removed)
-        side.insert(path, _all_of(value, type_))
-        return
-    sample = old if new is MISSING or (new is None and old is not MISSING) else new
-    if isinstance(sample, dict) and _like(old, dict) and not type_.atomic_map and (old or new):
-        left, right = _content(old, {}), _content(new, {})
-        for name in {**left, **right}:
-            one, other = left.get(name, MISSING), right.get(name, MISSING)
-            _compare_member(one, other, type_, name, path, found)
-        _note_presence(old, new, path, found)
-        return
-    keys = type_.list_keys if isinstance(sample, list) and _like(old, list) else None
-    if keys is not None and (_content(old, ()) or _content(new, ())):
-        _compare_items(_content(old, []), _content(new, []), type_, keys, path, found)
-        _note_presence(old, new, path, found)
-        return
-    if old is MISSING or new is MISSING:
-        _note_presence(old, new, path, found)
-    elif old != new or isinstance(old, bool) != isinstance(new, bool):
-        found.modified.insert(path)
-        if isinstance(old, dict) != isinstance(new, dict) and not type_.atomic_map:
-            # What no schema describes may change its shape; what was below it goes or comes.
-            for name, item in old.items() if isinstance(old, dict) else ():
-                _compare_member(item, MISSING, type_, name, path, found)
-            for name, item in new.items() if isinstance(new, dict) else ():
-                _compare_member(MISSING, item, type_, name, path, found)
-
-
-def _all_of(value: Any, type_: Type) -> FieldSet | None:
-    """What comes or goes below a value that comes or goes."""
-    if isinstance(value, dict):
-        if not value or type_.atomic_map:
-            return None
-        found = FieldSet()
-        for name, item in value.items():
-            below = None
-            if isinstance(item, dict | list):
-                below = _all_of(item, type_.of_field(name) or _UNKNOWN)
-            found.add(fieldsets.field(name), below)
-        return found
-    keys = type_.list_keys if isinstance(value, list) and value else None
-    if keys is None:
-        return None
-    found = FieldSet()
-    for element, items in _grouped(value, type_, keys).items():
-        found.add(element, _all_of(items[0], type_.of_item) if len(items) == 1 else None)
-    return found
-
-
-def _compare_member(
-    old: Any, new: Any, type_: Type, name: str, path: Path, found: Comparison
-) -> None:
-    below = type_.of_field(name) or _UNKNOWN
-    _compare(old, new, below, (*path, fieldsets.field(name)), found)
-
-
-def _like(value: Any, shape: type) -> bool:
+def like(value: Any, shape: type) -> bool:
+    """Whether a value has this shape, or none."""
     return value is MISSING or value is None or isinstance(value, shape)
 
 
-def _content(value: Any, empty: Any) -> Any:
+def content(value: Any, empty: Any) -> Any:
+    """The value, or an empty one where there is none."""
     return empty if value is MISSING or value is None else value
-
-
-def _note_presence(old: Any, new: Any, path: Path, found: Comparison) -> None:
-    if old is MISSING:
-        found.added.insert(path)
-    elif new is MISSING:
-        found.removed.insert(path)
-
-
-def _compare_items(
-    old: list[Any],
-    new: list[Any],
-    type_: Type,
-    keys: tuple[str, ...],
-    path: Path,
-    found: Comparison,
-) -> None:
-    left, right = _grouped(old, type_, keys), _grouped(new, type_, keys)
-    for element in {**left, **right}:
-        before, after = left.get(element, []), right.get(element, [])
-        where = (*path, element)
-        if len(before) <= 1 and len(after) <= 1:
-            one, other = (items[0] if items else MISSING for items in (before, after))
-            _compare(one, other, type_.of_item, where, found)
-        elif len(before) > 1 and len(after) > 1:
-            if before != after:
-                found.modified.insert(where)
-        elif len(before) > 1:
-            if after:
-                _compare(MISSING, after[0], type_.of_item, where, found)
-            found.removed.insert(where)
-        else:
-            if before:
-                _compare(before[0], MISSING, type_.of_item, where, found)
-            found.added.insert(where)
-
-
-def _grouped(items: list[Any], type_: Type, keys: tuple[str, ...]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for item in items:
-        found.setdefault(type_.element(item, keys), []).append(item)
-    return found
 
 
 def merge(live: Any, config: Any, type_: Type) -> Any:
@@ -401,15 +278,15 @@ def merge(live: Any, config: Any, type_: Type) -> Any:
     """
     if config is MISSING:
         return live
-    if isinstance(config, dict) and _like(live, dict):
-        if type_.atomic_map or not (config or _content(live, {})):
+    if isinstance(config, dict) and like(live, dict):
+        if type_.atomic_map or not (config or content(live, {})):
             return config
-        return _merge_maps(_content(live, {}), config, type_)
-    if isinstance(config, list) and _like(live, list):
+        return _merge_maps(content(live, {}), config, type_)
+    if isinstance(config, list) and like(live, list):
         keys = type_.list_keys
-        if keys is None or not (config or _content(live, [])):
+        if keys is None or not (config or content(live, [])):
             return config
-        return _merge_lists(_content(live, []), config, type_, keys)
+        return _merge_lists(content(live, []), config, type_, keys)
     if config is None and isinstance(live, dict) and live and not type_.atomic_map:
         return live
     return config
@@ -418,7 +295,7 @@ def merge(live: Any, config: Any, type_: Type) -> Any:
 def _merge_maps(live: Json, config: Json, type_: Type) -> Any:
     merged = {}
     for name in {**live, **config}:
-        below = type_.of_field(name) or _UNKNOWN
+        below = type_.of_field(name) or UNKNOWN
         value = merge(live.get(name, MISSING), config.get(name, MISSING), below)
         if value is not MISSING:
             merged[name] = value
@@ -492,7 +369,7 @@ def _remove_fields(value: Json, gone: FieldSet, type_: Type) -> Any:
         if element in gone.members:
             continue
         below = gone.children.get(element)
-        kept[name] = remove(item, below, type_.of_field(name) or _UNKNOWN) if below else item
+        kept[name] = remove(item, below, type_.of_field(name) or UNKNOWN) if below else item
     return kept or None
 
 

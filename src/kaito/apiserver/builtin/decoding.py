@@ -10,7 +10,9 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any, Final
 
+from kaito.apiserver.builtin.cleaning import Odd, clean
 from kaito.apiserver.builtin.library import INT_OR_STRING, MICRO_TIME, QUANTITY, TIME
+from kaito.apiserver.builtin.zeros import zero
 from kaito.kube import quantity
 from kaito.kube.clock import parse_rfc3339, rfc3339, rfc3339_micro
 from kaito.kube.objects import Json
@@ -46,6 +48,14 @@ class _Place:
 
 def decode(obj: Json, schema: Schema) -> list[str]:
     """Clean `obj` in place; what strict decoding complains about. Raises Unreadable."""
+    try:
+        clean(obj, schema)
+    except Odd:
+        return _complaints(obj, schema)
+    return []
+
+
+def _complaints(obj: Json, schema: Schema) -> list[str]:
     complaints: list[str] = []
     _object(obj, schema, _Place("", "", ""), complaints)
     return complaints
@@ -137,18 +147,6 @@ def go_type(schema: Schema) -> str:
     if schema.type == "integer":
         return str(schema.raw.get("format", "int64"))
     return {"boolean": "bool", "number": "float64"}.get(schema.type, schema.type)
-
-
-def zero(schema: Schema) -> Any:
-    """What Go prints for a value that nobody set."""
-    if schema.name in _ZEROS:
-        return _ZEROS[schema.name]
-    if schema.properties:
-        return {}
-    return {"string": "", "integer": 0, "number": 0, "boolean": False}.get(schema.type)
-
-
-_ZEROS: Final[dict[str, Any]] = {QUANTITY: "0", INT_OR_STRING: 0, TIME: None, MICRO_TIME: None}
 
 
 def _quantity(value: Any, place: _Place) -> str:  # noqa: ARG001 - one of the special types

@@ -9,10 +9,11 @@ fails when a real server has another one.
 import base64
 import copy
 from collections.abc import Callable
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, final
 
-from kaito.apiserver.builtin.decoding import zero
 from kaito.apiserver.builtin.library import OBJECT_META
+from kaito.apiserver.builtin.zeros import zero
 from kaito.kube.objects import Json
 from kaito.kube.schema.structural import Schema
 
@@ -29,17 +30,54 @@ def default(obj: Json, schema: Schema) -> None:
     _fill(obj, schema)
 
 
+@final
+class _Plan:
+    """What filling an object of one schema comes to: most of a schema has nothing to fill."""
+
+    def __init__(self, schema: Schema) -> None:
+        children = schema.properties
+        self.defaults = [(name, c) for name, c in children.items() if "default" in c.raw]
+        self.hook = _BY_DEFINITION.get(schema.name)
+        self.zeros = [(name, c) for name, c in children.items() if _filled(c, schema, name)]
+        self.below = [(name, c) for name, c in children.items() if _fillable(c)]
+
+
+_plan = cache(_Plan)
+
+
+@cache
+def _fillable(schema: Schema) -> bool:
+    """Whether anything may have to be filled in a value of this schema."""
+    return _reaches(schema, set())
+
+
+def _reaches(schema: Schema, seen: set[int]) -> bool:
+    if id(schema) in seen:
+        return False
+    seen.add(id(schema))
+    if schema.name in _BY_DEFINITION:
+        return True
+    if any(
+        "default" in child.raw or _filled(child, schema, name)
+        for name, child in schema.properties.items()
+    ):
+        return True
+    children = [*schema.properties.values(), schema.additional, schema.items]
+    return any(_reaches(child, seen) for child in children if child is not None)
+
+
 def _fill(obj: Json, schema: Schema) -> None:
-    for name, child in schema.properties.items():
-        if "default" in child.raw and _unset(obj, name, child):
+    plan = _plan(schema)
+    for name, child in plan.defaults:
+        if _unset(obj, name, child):
             obj[name] = copy.deepcopy(child.raw["default"])
-    hook = _BY_DEFINITION.get(schema.name)
-    if hook is not None:
-        hook(obj)
-    for name, child in schema.properties.items():
+    if plan.hook is not None:
+        plan.hook(obj)
+    for name, child in plan.zeros:
+        if name not in obj:
+            obj[name] = zero(child)
+    for name, child in plan.below:
         value = obj.get(name)
-        if value is None and name not in obj and _filled(child, schema, name):
-            value = obj[name] = zero(child)
         if value:
             _below(value, child)
         elif value == {} and child.properties:

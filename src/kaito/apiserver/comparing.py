@@ -1,0 +1,132 @@
+"""What changed on the way from one value to another, in the fields of its type."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, final
+
+from kaito.apiserver import fieldsets
+from kaito.apiserver.fieldsets import FieldSet, Path
+from kaito.apiserver.typed import UNKNOWN, Type, content, like
+from kaito.kube.schema.fields import MISSING
+
+
+@final
+@dataclass(frozen=True)
+class Comparison:
+    """What changed on the way from one value to another. No path is in two of the sets."""
+
+    removed: FieldSet = field(default_factory=FieldSet)
+    modified: FieldSet = field(default_factory=FieldSet)
+    added: FieldSet = field(default_factory=FieldSet)
+
+    @cached_property
+    def given(self) -> FieldSet:
+        """What was given a value."""
+        return self.modified.union(self.added)
+
+    def without(self, ignored: FieldSet) -> "Comparison":
+        """As if some fields had not changed."""
+        sets = (self.removed, self.modified, self.added)
+        return Comparison(*(one.without(ignored) for one in sets))
+
+
+def compare(old: Any, new: Any, type_: Type) -> Comparison:
+    """The difference of two values."""
+    found = Comparison()
+    _compare(old, new, type_, (), found)
+    return found
+
+
+def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> None:
+    if isinstance(new, dict | list) and old == new:
+        return  # most of an object, most of the time: compared where it is fast
+    if old is MISSING:
+        found.added.insert(path, _all_of(new, type_))
+    elif new is MISSING:
+        found.removed.insert(path, _all_of(old, type_))
+    else:
+        _compare_present(old, new, type_, path, found)
+
+
+def _compare_present(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> None:
+    sample = old if new is None else new
+    if isinstance(sample, dict) and like(old, dict) and not type_.atomic_map and (old or new):
+        left, right = content(old, {}), content(new, {})
+        for name in {**left, **right}:
+            one, other = left.get(name, MISSING), right.get(name, MISSING)
+            _compare_member(one, other, type_, name, path, found)
+        return
+    keys = type_.list_keys if isinstance(sample, list) and like(old, list) else None
+    if keys is not None and (old or new):
+        _compare_items(content(old, []), content(new, []), type_, keys, path, found)
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+        found.modified.insert(path)
+        if isinstance(old, dict) != isinstance(new, dict) and not type_.atomic_map:
+            # What no schema describes may change its shape; what was below it goes or comes.
+            for name, item in old.items() if isinstance(old, dict) else ():
+                _compare_member(item, MISSING, type_, name, path, found)
+            for name, item in new.items() if isinstance(new, dict) else ():
+                _compare_member(MISSING, item, type_, name, path, found)
+
+
+def _all_of(value: Any, type_: Type) -> FieldSet | None:
+    """What comes or goes below a value that comes or goes."""
+    if isinstance(value, dict):
+        if not value or type_.atomic_map:
+            return None
+        found = FieldSet()
+        for name, item in value.items():
+            below = None
+            if isinstance(item, dict | list):
+                below = _all_of(item, type_.of_field(name) or UNKNOWN)
+            found.add(fieldsets.field(name), below)
+        return found
+    keys = type_.list_keys if isinstance(value, list) and value else None
+    if keys is None:
+        return None
+    found = FieldSet()
+    for element, items in _grouped(value, type_, keys).items():
+        found.add(element, _all_of(items[0], type_.of_item) if len(items) == 1 else None)
+    return found
+
+
+def _compare_member(
+    old: Any, new: Any, type_: Type, name: str, path: Path, found: Comparison
+) -> None:
+    below = type_.of_field(name) or UNKNOWN
+    _compare(old, new, below, (*path, fieldsets.field(name)), found)
+
+
+def _compare_items(
+    old: list[Any],
+    new: list[Any],
+    type_: Type,
+    keys: tuple[str, ...],
+    path: Path,
+    found: Comparison,
+) -> None:
+    left, right = _grouped(old, type_, keys), _grouped(new, type_, keys)
+    for element in {**left, **right}:
+        before, after = left.get(element, []), right.get(element, [])
+        where = (*path, element)
+        if len(before) <= 1 and len(after) <= 1:
+            one, other = (items[0] if items else MISSING for items in (before, after))
+            _compare(one, other, type_.of_item, where, found)
+        elif len(before) > 1 and len(after) > 1:
+            if before != after:
+                found.modified.insert(where)
+        elif len(before) > 1:
+            if after:
+                _compare(MISSING, after[0], type_.of_item, where, found)
+            found.removed.insert(where)
+        else:
+            if before:
+                _compare(before[0], MISSING, type_.of_item, where, found)
+            found.added.insert(where)
+
+
+def _grouped(items: list[Any], type_: Type, keys: tuple[str, ...]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        found.setdefault(type_.element(item, keys), []).append(item)
+    return found
