@@ -5,6 +5,7 @@ objects by their makers (KAITO's program is called `manager`), the pools as gpu-
 for them, and what gpu-provisioner writes on claims and Nodes once the machines have joined.
 """
 
+import re
 from pathlib import Path
 
 import yaml
@@ -47,10 +48,8 @@ class Installation:
 
     def __init__(self, name, namespace="default"):
         text = (RECORDED / f"{name}.yaml").read_text()
+        text = re.sub(r"(namespace: |values: \[|-headless\.)default\b", rf"\g<1>{namespace}", text)
         self.objects = list(yaml.safe_load_all(text))
-        for obj in self.objects:
-            if obj["kind"] != "NodeClaim":
-                obj["metadata"]["namespace"] = namespace
         self.workspace = self.of_kind("Workspace")[0]
         self.name = self.workspace["metadata"]["name"]
         self.key = ObjectKey(namespace, self.name)
@@ -82,7 +81,6 @@ class Installation:
             WORKSPACES, self.key, {"status": status}, subresource="status", field_manager=PROGRAM
         )
         for claim in self.of_kind("NodeClaim"):
-            claim["metadata"]["labels"]["kaito.sh/workspacenamespace"] = self.key.namespace
             claim["metadata"]["finalizers"] = ["karpenter.sh/termination"]
             made = await client.create(NODECLAIMS, claim, field_manager=PROGRAM)
             born = (made.meta.creation_timestamp or "").replace(":", "-")
@@ -97,7 +95,7 @@ class Installation:
             node.meta.labels.get("agentpool"): node for node in (await client.list(NODES)).items
         }
         claims = [claim["metadata"]["name"] for claim in self.of_kind("NodeClaim")]
-        if not all(_is_usable(nodes.get(name)) for name in claims):
+        if not all(is_usable(nodes.get(name)) for name in claims):
             return False
         for name in claims:
             await self._register(client, clock, name, nodes[name])
@@ -138,7 +136,8 @@ class Installation:
                 assert obj["kind"] == "ConfigMap", obj
 
 
-def _is_usable(node):
+def is_usable(node):
+    """A Node that is Ready and shows GPUs."""
     if node is None:
         return False
     ready = [c for c in node.get("status", "conditions") if c["type"] == "Ready"]
