@@ -41,6 +41,7 @@ class Listening:
 class ToldInformer:
     def __init__(self, options):
         self.options, self.problem, self.listening = options, "", []
+        self.store = object()
 
     def subscribe(self, handler, name=""):
         self.listening.append(Listening(handler))

@@ -13,6 +13,7 @@ from kaito.framework.deadline import Deadline
 from kaito.framework.fairness import Item
 from kaito.framework.fence import Fenced
 from kaito.framework.metrics import ControllerMetrics, Outcome
+from kaito.framework.reading import Readable, awaited_stores
 from kaito.framework.reconcile import (
     Again,
     Reconciler,
@@ -54,6 +55,8 @@ class Attempt:
     random: Random
     metrics: ControllerMetrics
     timeout: float | None
+    stores: set[Readable]
+    """What runs may read: the controller has waited for it."""
     # Bound once: structlog assembles a logger anew for every call on an unbound one.
     log: Any = field(default_factory=lambda: structlog.get_logger(__name__).bind())
 
@@ -87,6 +90,7 @@ class Attempt:
         current_controller.set(self.name)
         current_kind.set(self.kind)
         current_key.set(key)
+        awaited_stores.set(self.stores)
         reconcile_id.set(f"{self.random.getrandbits(64):016x}")
         return collect_facts()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextvars import Context
 from random import Random
 from types import MappingProxyType
 from typing import final
@@ -160,8 +161,9 @@ class Cache:
 
     def _start(self, informer: Informer) -> None:
         if self._tasks is not None and id(informer) not in self._running:
+            # A context of its own: this may be a run that declares a kind, and ends before it.
             self._running[id(informer)] = self._tasks.create_task(
-                informer.run(), name=f"informer {informer.resource.plural}"
+                informer.run(), name=f"informer {informer.resource.plural}", context=Context()
             )
 
 

@@ -115,7 +115,7 @@ class CatchUp:
                 self._need(Reached(shard, version))
             elif whole:
                 self._left(informer, record)
-            elif version and (base := informer.store.get(key)) is not None:
+            elif version and (base := informer.store.known(key)) is not None:
                 # The answer of a subresource (`scale`) has the version, but is not the object.
                 holder = informer.shard_with(key, base.meta.uid)
                 if holder is not None:
@@ -124,7 +124,7 @@ class CatchUp:
     def _left(self, informer: Informer, record: Record) -> None:
         """No selector covers the object. If one did before this write, the watch tells us so."""
         meta = record.meta
-        before = informer.store.get(meta.key)
+        before = informer.store.known(meta.key)
         if before is None or before.meta.uid != meta.uid:
             return
         shard = informer.shard_with(meta.key, meta.uid) or informer.shard_of(before)

@@ -229,7 +229,7 @@ class ConsistentClient:
 
         The uid is a precondition, by default the cached one: a namesake is never deleted.
         """
-        known = {informer: informer.store.get(key) for informer in self.cache.informers(resource)}
+        known = {informer: informer.store.known(key) for informer in self.cache.informers(resource)}
         uid = uid or self._known_uid(resource, key)
         try:
             record = await self._attempt(
@@ -295,7 +295,7 @@ class ConsistentClient:
 
     def _known_uid(self, resource: Resource, key: ObjectKey) -> str:
         for informer in self.cache.informers(resource):
-            if (record := informer.store.get(key)) is not None:
+            if (record := informer.store.known(key)) is not None:
                 return record.meta.uid
         return ""
 

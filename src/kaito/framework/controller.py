@@ -124,6 +124,8 @@ class Controller:
         environment, metrics = self._environment, self._metrics
         if environment is None or metrics is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
+        started = [source.start(environment.informers, self._enqueue) for source in self._sources]
+        feeds = [feed for feed in started if feed is not None]
         attempt = Attempt(
             name=self.name,
             kind=self.kind,
@@ -133,9 +135,8 @@ class Controller:
             random=environment.random,
             metrics=metrics,
             timeout=self.options.reconcile_timeout,
+            stores={feed.informer.store for feed in feeds},
         )
-        started = [source.start(environment.informers, self._enqueue) for source in self._sources]
-        feeds = [feed for feed in started if feed is not None]
         try:
             async with asyncio.TaskGroup() as group:
                 if await self._synced(group, feeds):

@@ -12,6 +12,7 @@ from typing import final
 
 from kaito.framework.events import Added, Event
 from kaito.framework.index import IndexFunction, Key
+from kaito.framework.reading import allow_incomplete
 from kaito.framework.reflector import Reflector, ReflectorOptions, Transform
 from kaito.framework.scope import Scope
 from kaito.framework.shard import Shard
@@ -128,8 +129,12 @@ class Informer:
             self._synced.clear()
 
     async def synced(self) -> None:
-        """Return when the store is complete and every handler has been told of all of it."""
+        """Return when the store is complete and every handler has been told of all of it.
+
+        Within a run, the store may be read from then on.
+        """
         await self._synced.wait()
+        allow_incomplete(self.store)
         for subscription in tuple(self._subscriptions):
             await subscription.wait()
 

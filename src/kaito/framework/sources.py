@@ -3,6 +3,7 @@
 for_object(WORKSPACES)              the object itself
 owned_by(STATEFULSETS, WORKSPACES)  the object that controls it
 mapped(CONFIGMAPS, to_keys)         whatever a function finds
+reads(SECRETS)                      nothing: runs read the kind, so its cache is waited for
 at_start(key)                       once, when the controller starts
 """
 
@@ -12,6 +13,7 @@ from typing import Any, Protocol, final
 
 from kaito.framework.events import Added, Event, Updated
 from kaito.framework.predicates import Predicate
+from kaito.framework.reading import Readable
 from kaito.framework.workqueue import LOW_PRIORITY
 from kaito.kube.objects import ObjectKey, Record, Resource
 
@@ -36,6 +38,11 @@ class Subscription(Protocol):
 
 class Informer(Protocol):
     """One watched kind."""
+
+    @property
+    def store(self) -> Readable:
+        """What runs may read once the kind is waited for."""
+        ...
 
     @property
     def problem(self) -> str:
@@ -154,6 +161,10 @@ class AtStart:
             enqueue(key, 0)
 
 
+def _none(_record: Record) -> Iterable[ObjectKey]:
+    return ()
+
+
 def _itself(record: Record) -> Iterable[ObjectKey]:
     return (record.meta.key,)
 
@@ -189,6 +200,14 @@ def mapped(
 ) -> Source:
     """Objects want the keys that `to_keys` finds; it must be quick and may read the cache."""
     return Watch(resource=resource, to_keys=to_keys, predicate=predicate, options=options)
+
+
+def reads(resource: Resource, **options: Any) -> Source:
+    """No keys: runs read the kind, so it is cached, and none starts before it is complete.
+
+    The options must be those of the informer that is read: selectors, namespaces, transform ...
+    """
+    return Watch(resource=resource, to_keys=_none, options=options)
 
 
 def at_start(*keys: ObjectKey) -> Source:

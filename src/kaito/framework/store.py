@@ -1,7 +1,8 @@
 """The read side of a cache: what reconcilers see of one kind.
 
 Reads never wait and never talk to the server. What this process has itself written, and the watch
-has not brought back yet, is laid over the cached content until it has.
+has not brought back yet, is laid over the cached content until it has. A run may only read what its
+controller waits for (`kaito.framework.reading`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import final
 
 from kaito.framework.events import Event
 from kaito.framework.index import IndexFunction, Key
+from kaito.framework.reading import check_awaited
 from kaito.framework.shard import Shard
 from kaito.kube.objects import Record, Resource
 from kaito.kube.selectors import LabelSelector
@@ -60,6 +62,11 @@ class Store:
 
     def get(self, key: Key) -> Record | None:
         """The object of that name, or None. `key` is an `ObjectKey`."""
+        check_awaited(self)
+        return self.known(key)
+
+    def known(self, key: Key) -> Record | None:
+        """As `get`, for what may work with less than everything; never refused."""
         record = self._base(key)
         if self._overlays and (overlay := self._overlay(key)):
             return overlay.over(record)
@@ -67,6 +74,7 @@ class Store:
 
     def by_index(self, index: str, value: str) -> list[Record]:
         """The objects that the named index finds under `value`. KeyError for an unknown index."""
+        check_awaited(self)
         values_of = self.shards[0].indexes[index].values_of
         found = (
             (key, shard.records[key])
@@ -77,6 +85,7 @@ class Store:
 
     def list(self, *, namespace: str = "", selector: LabelSelector | None = None) -> list[Record]:
         """All objects, or those of one namespace, or those whose labels match; arrival order."""
+        check_awaited(self)
         if namespace:
             self.add_index(_NAMESPACE_INDEX, lambda record: (record.meta.namespace,))
             records = self.by_index(_NAMESPACE_INDEX, namespace)

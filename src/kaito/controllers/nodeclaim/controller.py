@@ -36,7 +36,7 @@ from kaito.controllers.permissions import Permission
 from kaito.framework.controller import Controller, ControllerOptions
 from kaito.framework.manager import Manager
 from kaito.framework.reconcile import Again, Done, Result, annotate
-from kaito.framework.sources import at_start, for_object, mapped
+from kaito.framework.sources import at_start, for_object, mapped, reads
 from kaito.kube.clock import rfc3339
 from kaito.kube.errors import NotFound
 from kaito.kube.objects import Json, ObjectKey
@@ -94,9 +94,7 @@ def sweep_controller(
         events=manager.recorder("nodeclaim"),
         options=options or NodeClaimOptions(),
     )
-    # The claims feed no key; they are a source so that no sweep runs before they are all known.
-    claims = mapped(NODECLAIMS, lambda _: ())
-    return Controller("nodeclaim-sweep", sweeper, [claims, at_start(SWEEP)])
+    return Controller("nodeclaim-sweep", sweeper, [reads(NODECLAIMS), at_start(SWEEP)])
 
 
 @final

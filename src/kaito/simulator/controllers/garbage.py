@@ -17,6 +17,7 @@ from kaito.framework.cache import Cache
 from kaito.framework.controller import Controller
 from kaito.framework.events import Deleted, Event
 from kaito.framework.informer import Informer
+from kaito.framework.reading import allow_incomplete
 from kaito.framework.reconcile import Done, Result
 from kaito.framework.sources import mapped
 from kaito.framework.store import Store
@@ -70,6 +71,12 @@ class Graph:
         group = owner.api_version.rpartition("/")[0]
         found = self._stores.get((group, owner.kind))
         return None if found is None else found[0]
+
+    def open(self) -> None:
+        """A run begins. Of a kind that came later it may see too little: an object that it misses
+        brings a run of its own, and an owner that it misses is looked for on the server."""
+        for _, store in self._stores.values():
+            allow_incomplete(store)
 
     def find(self, uid: str) -> tuple[Resource, Record] | None:
         for resource, store in self._stores.values():
@@ -151,6 +158,7 @@ class Collector:
 
     async def reconcile(self, key: ObjectKey) -> Result:
         uid = key.name
+        self._graph.open()
         dependents = self._graph.dependents(uid)
         found = self._graph.find(uid)
         if found is None:

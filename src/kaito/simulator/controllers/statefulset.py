@@ -12,7 +12,7 @@ from typing import final
 from kaito.framework.controller import Controller
 from kaito.framework.manager import Manager
 from kaito.framework.reconcile import Done, Result
-from kaito.framework.sources import for_object, owned_by
+from kaito.framework.sources import for_object, owned_by, reads
 from kaito.framework.store import Store
 from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import CONTROLLERREVISIONS, PODS, PVCS, STATEFULSETS
@@ -296,5 +296,6 @@ def statefulset_controller(manager: Manager) -> Controller:
             for_object(STATEFULSETS),
             owned_by(PODS, STATEFULSETS),
             owned_by(CONTROLLERREVISIONS, STATEFULSETS),
+            reads(PVCS),
         ],
     )
