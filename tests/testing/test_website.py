@@ -33,7 +33,8 @@ def ready(site):
 
 async def served(api, available=2):
     """What the cluster's controllers would do: the web servers become available."""
-    status = {"status": {"replicas": 2, "availableReplicas": available}}
+    counts = {"replicas": 2, "readyReplicas": available, "availableReplicas": available}
+    status = {"status": counts}
     await api.client.merge_patch(DEPLOYMENTS, HELLO, status, subresource="status")
 
 
