@@ -17,6 +17,7 @@ from random import Random
 
 from benchmarks.measuring import MB, Row, program, resident
 
+from kaito.apiserver import fieldsets
 from kaito.framework.applying import ApplyOptions
 from kaito.framework.children import Children, child
 from kaito.framework.controller import Controller
@@ -68,15 +69,16 @@ class Keeper:
 class Day:
     """The operator, and the world that keeps it busy."""
 
-    def __init__(self, api, objects):
+    def __init__(self, api, objects, haste, retry_period):
         self.api, self.objects, self.born, self.changes = api, objects, 0, 0
+        self.haste = haste
         self.random, self.alive = Random(5), []
         self.manager = Manager(
             api.transport(),
             clock=api.clock,
             random=Random(6),
             options=ManagerOptions(
-                leader=LeaderOptions(namespace="default", name=NAME),
+                leader=_lease(retry_period),
                 identity=NAME,
                 user_agent=NAME,
             ),
@@ -99,10 +101,10 @@ class Day:
         await clock.sleep(max(MINUTE, until - clock.monotonic()))
 
     async def _minute(self, number):
-        if number % 30 == 0:
+        if number % (30 // self.haste) == 0:
             self.api.faults.expire_history()
             self.api.faults.cut_watches()
-        if number % 60 == 0:
+        if number % (60 // self.haste) == 0:
             self.api.faults.drop(WRITES, carried_out=True)
             self.api.requests.clear()
             self.api.faults.met.clear()
@@ -129,10 +131,21 @@ class Day:
         await self.api.client.merge_patch(CONFIGMAPS, self.random.choice(self.alive), patch)
 
 
+def _lease(retry_period):
+    return LeaderOptions(
+        namespace="default",
+        name=NAME,
+        lease_duration=round(7.5 * retry_period),
+        renew_deadline=5 * retry_period,
+        retry_period=retry_period,
+    )
+
+
 @asynccontextmanager
-async def day(objects):
+async def day(objects, *, haste=1, retry_period=2.0):
+    """A running one. With `haste` troubles come that much more often."""
     async with embedded_api() as api:
-        one, stop = Day(api, objects), asyncio.Event()
+        one, stop = Day(api, objects, haste, retry_period), asyncio.Event()
         await one.begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(one.manager.run(stop))
@@ -140,9 +153,17 @@ async def day(objects):
             stop.set()
 
 
+def settle():
+    """Leave nothing that is unreachable, nor what the server, which is not measured, keeps at hand
+    (of field sets as many as it takes, up to a number).
+    """
+    fieldsets._known.clear()
+    gc.collect()
+
+
 def blocks():
     """Pieces of memory in use, whatever they belong to: exact where resident size is coarse."""
-    gc.collect()
+    settle()
     return sys.getallocatedblocks()
 
 

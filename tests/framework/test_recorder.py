@@ -207,6 +207,22 @@ async def test_memory_is_bounded_by_an_lru():
     assert len(desk.sink._spam.values()) == 50
 
 
+async def test_what_makes_no_difference_any_more_is_forgotten(about):
+    """Where objects come and go, memory follows what happens, not what has ever happened."""
+    desk = Desk()
+    async with desk.open():
+        for number in range(50):
+            desk.tell({"kind": "ConfigMap", **configmap(f"c{number}")})
+        await desk.clock.sleep(400)
+        desk.tell(about)
+        assert len(desk.sink._series) == 1
+        assert len(desk.sink._similar) == 51
+        await desk.clock.sleep(3 * 3600)
+        desk.tell({"kind": "ConfigMap", **configmap("another")})
+        assert len(desk.sink._similar) == 1
+        assert len(desk.sink._spam) == 1
+
+
 async def test_a_series_that_is_evicted_is_written_first(about):
     """What has been counted is not lost because others came."""
     desk = Desk(cache_size=2)

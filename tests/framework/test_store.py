@@ -281,3 +281,15 @@ async def test_what_was_deleted_is_gone_until_the_watch_has_caught_up() -> None:
     shard.remove(widget_record("b", 4))
     shard.upsert(widget_record("a", 6, uid="another"))
     assert [r.meta.uid for r in store.list()] == ["another"]
+
+
+async def test_what_was_written_and_is_never_read_is_forgotten_all_the_same() -> None:
+    """A writer that does not look again: the watch brings what it wrote, and no second copy of
+    every object it ever wrote stays behind."""
+    store, shard, _ = watched()
+    await shard.replace([], "1", pause)
+    for number in range(2, 2000):
+        written = widget_record(f"w{number}", number)
+        store.overlay(shard, written)
+        shard.upsert(written)
+    assert len(store._overlays) <= 100

@@ -1,6 +1,7 @@
 """Watches: bytes in any pieces become events, and only good events become records."""
 
 import asyncio
+import gc
 import json
 from itertools import pairwise
 
@@ -172,6 +173,17 @@ async def test_a_refused_watch_raises_what_the_server_said():
     assert caught.value.retry_after == 7
     assert len(transport.requests) == 1
     assert transport.streams_open == 0
+
+
+async def test_an_error_that_is_raised_can_be_collected():
+    """Error, traceback, frame and event refer to each other in a ring, one per expired watch: the
+    collector must see the event, while of the many that bring objects it sees none."""
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+    line = json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n"
+    added, error = await collect(Scripted(chunks=[event(), line]))
+
+    assert gc.is_tracked(error)
+    assert not gc.is_tracked(added)
 
 
 async def test_an_event_cut_off_by_the_end_is_an_error():

@@ -138,9 +138,15 @@ class EventSink:
         self._options = options
         self._queue: deque[Series] = deque()
         self._wake = asyncio.Event()
-        self._series: Lru[Hashable, Series] = Lru(options.cache_size, self._evicted)
-        self._similar: Lru[Hashable, _Similar] = Lru(options.cache_size)
-        self._spam: Lru[Hashable, TokenBucket] = Lru(options.cache_size)
+        size, now = options.cache_size, clock.monotonic
+        # Each is kept for as long as it makes a difference; a bucket until it is full again.
+        self._series: Lru[Hashable, Series] = Lru(
+            size, now, idle=options.finish, on_evict=self._evicted
+        )
+        self._similar: Lru[Hashable, _Similar] = Lru(size, now, idle=options.similar_window)
+        self._spam: Lru[Hashable, TokenBucket] = Lru(
+            size, now, idle=options.spam_burst * options.spam_interval
+        )
 
     # ---- taking
 

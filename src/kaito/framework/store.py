@@ -7,7 +7,7 @@ controller waits for (`kaito.framework.reading`).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from kaito.framework.events import Event
 from kaito.framework.index import IndexFunction, Key
@@ -18,6 +18,8 @@ from kaito.kube.selectors import LabelSelector
 from kaito.kube.versions import newer_or_equal
 
 _NAMESPACE_INDEX = "metadata.namespace"
+_SWEEP: Final = 100
+"""Overlays beyond which those that are settled are thrown away; they may never be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Store:
         siblings = self if shards > 1 else None
         self.shards = tuple(Shard(self._emit, indexes, siblings) for _ in range(shards))
         self._overlays: dict[Key, _Overlay] = {}
+        self._sweep_at = _SWEEP
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class Store:
         if overlay.settled(key):
             self._overlays.pop(key, None)
         else:
-            self._overlays[key] = overlay
+            self._remember(key, overlay)
 
     def overlay_left(self, shard: Shard, record: Record) -> None:
         """A write, answered with `record`, moved the object out of every selector."""
@@ -163,7 +166,13 @@ class Store:
             return
         known = self._overlay(key)
         if known is None or not known.exact or newer_or_equal(version, known.version):
-            self._overlays[key] = _Overlay(shard, version, answer.meta.uid, shown)
+            self._remember(key, _Overlay(shard, version, answer.meta.uid, shown))
+
+    def _remember(self, key: Key, overlay: _Overlay) -> None:
+        if len(self._overlays) >= self._sweep_at:
+            kept = {k: held for k, held in self._overlays.items() if not held.settled(k)}
+            self._overlays, self._sweep_at = kept, _SWEEP + 2 * len(kept)
+        self._overlays[key] = overlay
 
     def _emit(self, events: Sequence[Event]) -> None:
         for observer in self._observers:

@@ -40,6 +40,12 @@ class WatchEvent(msgspec.Struct, frozen=True, gc=False):
     """
 
 
+class _Refusal(WatchEvent, frozen=True, gc=True):
+    """An ERROR. Whoever raises its status closes a ring: the error, its traceback, a frame, this
+    event. The collector must see all of a ring to break it, so this one is tracked.
+    """
+
+
 class _Event(msgspec.Struct, gc=False):
     type: str
     object: dict[str, msgspec.Raw]
@@ -173,7 +179,7 @@ class _Decoder:
                     return WatchEvent("BOOKMARK", record_of_fields(event.object))
                 case "ERROR":
                     status = error_of(500, bytes(_UNDECODED.decode(line).object))
-                    return WatchEvent("ERROR", None, status)
+                    return _Refusal("ERROR", None, status)
                 case unknown:
                     return _unreadable(f"unknown type {unknown!r}")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
