@@ -1,5 +1,8 @@
 """`kaito demo`: the whole job."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,22 @@ async def test_ctrl_c_leaves_nothing_behind(tmp_path):
 
 
 @pytest.mark.realtime
+async def test_a_killed_demo_takes_its_operator_along(tmp_path):
+    """SIGKILL leaves no chance to tidy up; the operator notices and ends by itself."""
+    async with kaito(tmp_path, "demo", "--act", "2") as demo:
+        await demo.until("  claim ")
+        (operator,) = _operators(tmp_path)
+        ended = _end_of(int(operator))
+        demo.interrupt(signal.SIGKILL)
+        code, _ = await demo.end()
+        async with asyncio.timeout(30):
+            await ended.wait()
+
+    assert code == -signal.SIGKILL
+    assert _operators(tmp_path) == []
+
+
+@pytest.mark.realtime
 async def test_ctrl_c_before_anything_has_begun(tmp_path):
     """The first line is there, nothing else yet."""
     async with kaito(tmp_path, "demo") as demo:
@@ -58,6 +77,19 @@ async def test_ctrl_c_before_anything_has_begun(tmp_path):
 
     assert (code, err) == (INTERRUPTED, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def _end_of(pid):
+    """Set when that process, which is not a child of ours, has ended."""
+    ended, loop, watched = asyncio.Event(), asyncio.get_running_loop(), os.pidfd_open(pid)
+
+    def told():
+        loop.remove_reader(watched)
+        os.close(watched)
+        ended.set()
+
+    loop.add_reader(watched, told)
+    return ended
 
 
 def _operators(tmp_path):

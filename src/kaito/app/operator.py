@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +16,7 @@ from kaito.controllers.nodeclaim.options import NodeClaimOptions
 from kaito.controllers.workspace.controller import WorkspaceOptions, workspace_controller
 from kaito.framework.leader import LeaderOptions
 from kaito.framework.manager import Manager, ManagerOptions
+from kaito.framework.program import stop_on_signals
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock, SystemClock
 from kaito.kube.credentials import Credentials
@@ -151,7 +151,7 @@ async def run(
     whatever broke.
     """
     stop = asyncio.Event()
-    _on_signals(stop)
+    stop_on_signals(stop)
     await serve(settings, credentials, stop, election_credentials=election_credentials)
 
 
@@ -200,15 +200,3 @@ class _LateFence:
 
     def __call__(self) -> None:
         self.check()
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def told() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)

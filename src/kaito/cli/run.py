@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import os
+import sys
+from threading import Thread
 from typing import Literal
 
 import click
 
-from kaito.cli.failure import REFUSED, UNREACHABLE, USAGE, Failure
+from kaito.cli.failure import INTERRUPTED, REFUSED, UNREACHABLE, USAGE, Failure
 from kaito.settings import (
     CONTROLLERS,
     OperatorSettings,
@@ -29,6 +32,7 @@ from kaito.settings import (
 @click.option("--azure-ca-file", default="", help="Who vouches for that endpoint.")
 @click.option("--azure-token-file", default="", help="A bearer token instead of an identity.")
 @click.option("--cloud-speed", type=float, default=1.0, hidden=True)
+@click.option("--while-stdin-is-open", is_flag=True, hidden=True)
 @click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
 @click.option("--metrics-bind-address", default=":8080", show_default=True, help="0: off.")
 @click.option("--health-probe-bind-address", default=":8081", show_default=True, help="0: off.")
@@ -48,6 +52,7 @@ def command(
     azure_ca_file: str,
     azure_token_file: str,
     cloud_speed: float,
+    while_stdin_is_open: bool,
     leader_elect: bool,
     metrics_bind_address: str,
     health_probe_bind_address: str,
@@ -86,7 +91,23 @@ def command(
         render=render_options(env, "azure"),
         cloud_speed=cloud_speed,
     )
+    if while_stdin_is_open:
+        _end_with_stdin()
     _run(settings, kubeconfig, context, log_format, log_level)
+
+
+def _end_with_stdin() -> None:
+    """End this process, as it is, when whoever holds the other end of stdin is gone.
+
+    However it went: a pipe is closed for a process that was killed too, on every system.
+    """
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        os._exit(INTERRUPTED)
+
+    Thread(target=watch, name="stdin", daemon=True).start()
 
 
 def _run(

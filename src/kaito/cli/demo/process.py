@@ -52,6 +52,8 @@ class OperatorProcess:
             f"--cloud-speed={self._cluster.options.world_speed / _PATIENCE:g}",
             # One process, never two: a killed one's lease would only have to be waited out.
             "--no-leader-elect",
+            # Where even the demo is killed, this end of the pipe closes.
+            "--while-stdin-is-open",
             "--metrics-bind-address=0",
             "--health-probe-bind-address=0",
         )
@@ -69,7 +71,7 @@ class OperatorProcess:
                 "kaito.cli",
                 "run",
                 *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env={**environment(), **names},
