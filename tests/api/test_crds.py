@@ -51,21 +51,6 @@ def messages(obj: dict[str, Any], schema: Schema, old: dict[str, Any] | None = N
     return [f"{error.path}: {error.message}" for error in found]
 
 
-def test_the_files_in_config_are_fresh() -> None:
-    """config/crd is what the types generate."""
-    assert crds.stale() == []
-
-
-def test_writing_then_checking_agrees(tmp_path: Path) -> None:
-    """--write makes --check pass, and an edited file makes it fail."""
-    assert crds.main(["--check"], tmp_path) == 1
-    assert crds.main(["--write"], tmp_path) == 0
-    assert crds.main(["--check"], tmp_path) == 0
-    (tmp_path / "kaito.sh_workspaces.yaml").write_text("other")
-    assert crds.stale(tmp_path) == ["kaito.sh_workspaces.yaml"]
-    assert crds.main([], tmp_path) == 2
-
-
 def test_names_versions_and_subresource() -> None:
     """Both versions are served, v1beta1 is stored, short names and category are KAITO's."""
     (document,) = crds.documents()

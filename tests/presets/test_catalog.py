@@ -71,11 +71,6 @@ def test_an_unknown_name_comes_with_the_nearest() -> None:
     assert find("zzz") == UnknownPreset("zzz", ())
 
 
-def test_the_generated_module_is_fresh() -> None:
-    """_compiled.py is what models.yaml compiles to."""
-    assert compiler.main(["--check"]) == 0
-
-
 def test_two_models_cannot_claim_one_name() -> None:
     """The compiler refuses an ambiguous catalog."""
     entry = """
@@ -92,9 +87,3 @@ def test_an_unknown_fact_is_refused() -> None:
     """A misspelled field in models.yaml is an error, not ignored."""
     with pytest.raises(ValidationError, match="wieghts"):
         compiler.compile_source("models:\n  - id: a/b\n    wieghts: 1\n")
-
-
-def test_wrong_usage_of_the_compiler_says_how(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a known option the compiler prints its usage and exits 2."""
-    assert compiler.main([]) == 2
-    assert "--write | --check" in capsys.readouterr().err

@@ -3,16 +3,13 @@
 import json
 from random import Random
 
-import pytest
-
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock, ScaledClock
-from kaito.kube.errors import NotFound, ServerError, TransportError
+from kaito.kube.errors import NotFound
 from kaito.kube.objects import ObjectKey, Record
 from kaito.kube.resources import CONFIGMAPS, NAMESPACES, NODES, PODS, SERVICEACCOUNTS, STATEFULSETS
 from kaito.kube.transport import Request
 from kaito.simulator.cluster import Cluster
-from kaito.simulator.faults import Fault, FaultyTransport
 from tests.simulator.pods import container, pod
 from tests.simulator.test_path import server
 
@@ -181,23 +178,3 @@ async def test_containers_can_be_made_to_fail_and_to_recover():
         assert status["restartCount"] >= 1
         cluster.world.stop_failing()
         await _wait(cluster, STATEFULSETS, "w", _ready)
-
-
-async def test_doors_can_be_faulty():
-    """Lost, forgotten and refused requests fail as on a real network, and are counted."""
-    async with Cluster(clock=LoopClock(), random=Random(1)) as cluster:
-        door = FaultyTransport(cluster.transport(), clock=cluster.clock, random=Random(2))
-        client = Client(door, clock=cluster.clock, random=Random(3))
-        made = {"metadata": {"name": "made", "namespace": "default"}}
-        door.inject(Fault(kind="forget", methods=frozenset({"POST"}), times=1))
-
-        with pytest.raises(TransportError):
-            await client.create(CONFIGMAPS, made)
-        await client.get(CONFIGMAPS, ObjectKey("default", "made"))
-
-        door.inject(Fault(kind="refuse", status=500, path="configmaps"))
-        with pytest.raises(ServerError):
-            await client.get(CONFIGMAPS, ObjectKey("default", "made"))
-        door.clear()
-        await client.get(CONFIGMAPS, ObjectKey("default", "made"))
-        assert [kind for kind, _, _ in door.met] == ["forget", "refuse"]

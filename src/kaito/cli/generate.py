@@ -61,7 +61,7 @@ def files(root: Path) -> dict[str, str]:
         f"src/kaito/presets/{compiler.TARGET.name}": compiler.generate(
             models.read_text(encoding="utf-8")
         ),
-        **{f"config/crd/{path}": text for path, text in crds.files().items()},
+        **{f"config/crd/{path}": _HEADER + text for path, text in crds.files().items()},
         **_folder("config/rbac", {"operator": rbac.documents(), "people": rbac.for_people()}),
         **_folder("config/policy", {"workspaces": policy.documents()}),
     }
@@ -69,14 +69,9 @@ def files(root: Path) -> dict[str, str]:
 
 def _folder(folder: str, parts: dict[str, Sequence[Json]]) -> dict[str, str]:
     """A folder that `kubectl apply -k` takes, one file a part."""
-    from kaito.api.crds import to_yaml
+    from kaito.api.crds import kustomization, to_yaml
 
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [f"{name}.yaml" for name in parts],
-    }
-    texts = {"kustomization": [kustomization], **parts}
+    texts = {"kustomization": [kustomization(*(f"{name}.yaml" for name in parts))], **parts}
     return {
         f"{folder}/{name}.yaml": _HEADER + "---\n".join(to_yaml(one) for one in documents)
         for name, documents in texts.items()

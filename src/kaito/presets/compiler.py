@@ -1,11 +1,8 @@
 """models.yaml, written by people, becomes _compiled.py, imported by programs.
 
-    python -m kaito.presets.compiler --write | --check
-
 So the catalog is checked once, when it is edited, and costs no parsing at start.
 """
 
-import sys
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -176,24 +173,3 @@ def generate(text: str) -> str:
     """The text of _compiled.py for the text of models.yaml."""
     lines = [f"    {_source_of(preset)}," for preset in compile_source(text)]
     return _HEADER + "\n".join(lines) + "\n)\n"
-
-
-def main(arguments: list[str]) -> int:
-    """0 when done, or fresh; 1 when out of date; 2 for wrong usage."""
-    wanted = generate(SOURCE.read_text(encoding="utf-8"))
-    match arguments:
-        case ["--write"]:
-            TARGET.write_text(wanted, encoding="utf-8")
-            return 0
-        case ["--check"]:
-            if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == wanted:
-                return 0
-            sys.stderr.write(f"{TARGET.name} is out of date: python -m {__spec__.name} --write\n")
-            return 1
-        case _:
-            sys.stderr.write(f"usage: python -m {__spec__.name} --write | --check\n")
-            return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
