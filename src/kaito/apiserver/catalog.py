@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kaito.apiserver import crds, events, names, services, strategies, webhookrules
+from kaito.apiserver import crds, events, names, services, strategies
 from kaito.apiserver.columns.catalog import COLUMNS
 from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Conversion, Kind, ScalePaths, Strategy
 from kaito.apiserver.policies import refuse_unserved
@@ -114,7 +114,6 @@ def _kind(
     )
 
 
-_WEBHOOKS: Final = Strategy(prepare=(webhookrules.check,), generation=True)
 _RBAC_NAMES: Final = Strategy(name=names.path_segment)
 _COUNTED: Final = Strategy(generation=True)
 _WORKLOAD: Final = ("status", "scale")
@@ -285,12 +284,12 @@ KINDS: Final[tuple[Kind, ...]] = (
     _kind(
         resources.VALIDATINGWEBHOOKCONFIGURATIONS,
         categories=("api-extensions",),
-        strategy=_WEBHOOKS,
+        strategy=_COUNTED,
     ),
     _kind(
         resources.MUTATINGWEBHOOKCONFIGURATIONS,
         categories=("api-extensions",),
-        strategy=_WEBHOOKS,
+        strategy=_COUNTED,
     ),
     _kind(
         resources.CRDS,

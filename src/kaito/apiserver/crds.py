@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, final
 
 from kaito.apiserver import jsonpath
+from kaito.apiserver.builtin.clients import REVIEWS
 from kaito.apiserver.core import Core
 from kaito.apiserver.kinds import Column, Draft, Kind, Moment, ScalePaths, Strategy, Webhook
 from kaito.apiserver.representing import age, age_cell, name_cell
@@ -18,8 +19,6 @@ from kaito.kube.objects import Json, Resource
 from kaito.kube.resources import CRDS
 from kaito.kube.schema.sanity import unrecognized_formats
 
-REVIEWS: Final = ("v1", "v1beta1")
-"""Versions of ConversionReview that are spoken here."""
 CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 _ACCEPTED: Final = (
     # type, reason, message
@@ -54,6 +53,8 @@ def prepare(draft: Draft) -> None:
         return
     status = draft.obj["status"] = draft.obj.get("status") or {}
     stored = status.get("storedVersions") or []
+    if stored and spec == draft.old.get("spec"):
+        return  # Who migrates objects says by itself in which versions there are some left.
     status["storedVersions"] = [*stored, *(name for name in storage if name not in stored)]
 
 
@@ -250,7 +251,7 @@ def _webhook(conversion: Json) -> Webhook | None:
     if conversion.get("strategy") != "Webhook":
         return None
     found: Json = conversion.get("webhook") or {}
-    reviews = [name for name in found.get("conversionReviewVersions") or () if name in REVIEWS]
+    reviews = [v for v in found.get("conversionReviewVersions") or () if v in REVIEWS]
     endpoint = endpoint_of(found.get("clientConfig") or {}, "30s")
     return Webhook(endpoint, reviews[0] if reviews else REVIEWS[0])
 

@@ -52,7 +52,7 @@ class Conversation(conversation.Conversation):
     """One run against one server, with a webhook beside it."""
 
     hooks: Hooks = field(default_factory=Hooks)
-    address: str = "hooks"
+    address: str = "127.0.0.1:10250"
     bundle: str = ""
 
     async def hold(self, name: str) -> list[Json]:

@@ -33,6 +33,8 @@ _NOT_DEMANDED: Final = frozenset(
 _CHOSEN_ELSEWHERE: Final = frozenset({("PodSpec", "restartPolicy"), ("Taint", "effect")})
 """Closed choices that `rules.py` judges: what may be chosen depends on the place."""
 _SKIPPED: Final = frozenset({OBJECT_META, JSON_SCHEMA, QUANTITY})
+_BY_HAND: Final = frozenset({"CustomResourceConversion", "MutatingWebhook", "ValidatingWebhook"})
+"""Judged as a whole by `rules.py`."""
 
 
 def check(obj: Json, schema: Schema) -> list[FieldError]:
@@ -44,6 +46,8 @@ def _object(obj: Json, schema: Schema, path: str, *, top: bool = False) -> Itera
     if schema.name in _SKIPPED:
         return
     kind = schema.name.rpartition(".")[2]
+    if kind in _BY_HAND:
+        return
     for name in schema.required:
         elsewhere = (kind, name) in _NOT_DEMANDED or (kind, name) in _CHOSEN_ELSEWHERE
         if obj.get(name) in (None, "", []) and not elsewhere:

@@ -199,6 +199,12 @@ _SPECIAL: Final[dict[str, Callable[[Any, _Place], Any]]] = {
 }
 
 
+def _strange(text: str) -> int:
+    """Where Go stops reading base64: at what is none, or at the group that is not whole."""
+    found = (index for index, char in enumerate(text) if char not in _BASE64)
+    return next(found, len(text) // 4 * 4)
+
+
 def _string(value: Any, schema: Schema, place: _Place) -> str:
     if not isinstance(value, str):
         raise _mismatch(value, schema, place)
@@ -206,7 +212,7 @@ def _string(value: Any, schema: Schema, place: _Place) -> str:
         try:
             base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
-            at = next((i for i, c in enumerate(value) if c not in _BASE64), 0)
+            at = _strange(value)
             raise Unreadable(f"illegal base64 data at input byte {at}") from error
     return value
 

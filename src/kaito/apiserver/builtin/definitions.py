@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from kaito.apiserver.builtin import clients
 from kaito.apiserver.names import dns_1035_label
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields, sanity
@@ -12,6 +13,7 @@ Findings = Iterator[FieldError]
 
 _COLUMN_TYPES: Final = ("boolean", "date", "integer", "number", "string")
 _SCOPES: Final = ("Cluster", "Namespaced")
+_STRATEGIES: Final = ("None", "Webhook")
 _GO_NAMES: Final = (
     "name",
     "served",
@@ -33,10 +35,18 @@ def check(obj: Json, old: Json | None) -> Findings:
     yield from _names(names)
     versions = spec.get("versions") or []
     yield from _versions(versions)
+    yield from _conversion(spec)
+    yield from _stored(obj, versions)
     shared = _shared(versions)
     for index, version in enumerate(versions):
         if not shared or index == 0:
             yield from _version(version, "spec" if shared else f"spec.versions[{index}]", index)
+    if spec.get("preserveUnknownFields"):
+        why = (
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
+            "spec.versions[*].schema instead"
+        )
+        yield fields.invalid("spec.preserveUnknownFields", True, why)
     if old is not None and (old.get("spec") or {}).get("group") != spec.get("group"):
         yield fields.invalid("spec.group", spec.get("group"), "field is immutable")
     yield from _immutable(spec, old)
@@ -90,6 +100,46 @@ def _versions(versions: list[Json]) -> Findings:
     elif len(storage) > 1:
         known, why = list(dict.fromkeys(storage)), f"must have the storage version {storage[-1]}"
         yield fields.invalid("status.storedVersions", known, why)
+
+
+def _stored(obj: Json, versions: list[Json]) -> Findings:
+    """Objects may be stored in every version that once was the storage version."""
+    known = {version.get("name") for version in versions}
+    for index, name in enumerate((obj.get("status") or {}).get("storedVersions") or ()):
+        if name not in known:
+            why = (
+                f"missing from spec.versions; {name} was previously a storage version, and must "
+                "remain in spec.versions until a storage migration ensures no data remains "
+                f"persisted in {name} and removes {name} from status.storedVersions"
+            )
+            yield fields.invalid(f"status.storedVersions[{index}]", name, why)
+
+
+def _conversion(spec: Json) -> Findings:
+    # The fields' names are those that they had in v1beta1.
+    where, conversion = "spec.conversion", spec.get("conversion") or {}
+    strategy, webhook = conversion.get("strategy"), conversion.get("webhook") or {}
+    client, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions")
+    if not strategy:
+        yield fields.required(f"{where}.strategy")
+    elif strategy not in _STRATEGIES:
+        yield fields.not_supported(f"{where}.strategy", strategy, _STRATEGIES)
+    if strategy == "Webhook":
+        if spec.get("preserveUnknownFields"):
+            why = "must be None if spec.preserveUnknownFields is true"
+            yield fields.invalid(f"{where}.strategy", strategy, why)
+        if client is None:
+            why = "required when strategy is set to Webhook"
+            yield fields.required(f"{where}.webhookClientConfig", why)
+        else:
+            yield from clients.check(f"{where}.webhookClientConfig", client)
+        yield from clients.reviews(f"{where}.conversionReviewVersions", versions, "")
+        return
+    why = "should not be set when strategy is not set to Webhook"
+    if client is not None:
+        yield fields.forbidden(f"{where}.webhookClientConfig", why)
+    if versions:
+        yield fields.forbidden(f"{where}.conversionReviewVersions", why)
 
 
 def _go_version(version: Json) -> str:

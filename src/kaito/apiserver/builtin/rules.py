@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from kaito.apiserver.builtin import definitions, podrules
+from kaito.apiserver.builtin import definitions, podrules, webhooks
 from kaito.kube.labels import key_problems
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields
@@ -320,6 +320,8 @@ _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
     ),
     ("batch", "CronJob"): (_pods("spec.jobTemplate.spec.template.spec", ("OnFailure", "Never")),),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): (definitions.check,),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): (webhooks.check,),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): (webhooks.check,),
     ("coordination.k8s.io", "Lease"): (_lease,),
     ("rbac.authorization.k8s.io", "Role"): (_policy_rules,),
     ("rbac.authorization.k8s.io", "ClusterRole"): (_policy_rules,),
