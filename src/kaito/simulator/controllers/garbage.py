@@ -9,13 +9,16 @@ when a live read does not find it under its UID. Owners in another namespace tha
 do not count; the real server's collector ignores them too, and deletes such a dependent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, final
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, final
 
 from kaito.framework.cache import Cache
 from kaito.framework.controller import Controller
-from kaito.framework.events import Deleted, Event
+from kaito.framework.events import Deleted, Event, Updated
+from kaito.framework.index import Key
 from kaito.framework.informer import Informer
 from kaito.framework.reading import allow_incomplete
 from kaito.framework.reconcile import Done, Result
@@ -30,17 +33,7 @@ NAME: Final = "garbage-collector"
 FOREGROUND: Final = "foregroundDeletion"
 ORPHAN: Final = "orphan"
 
-_BY_UID: Final = "uid"
-_BY_OWNER: Final = "owner"
 _SKIPPED: Final = frozenset({EVENTS.kind})
-
-
-def _uid(record: Record) -> Iterable[str]:
-    return (record.meta.uid,)
-
-
-def _owners(record: Record) -> Iterable[str]:
-    return [owner.uid for owner in record.meta.owners]
 
 
 def _own_key(uid: str) -> ObjectKey:
@@ -48,48 +41,106 @@ def _own_key(uid: str) -> ObjectKey:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """One kind of the graph; `number` in the order in which they came."""
+
+    number: int
+    resource: Resource
+    store: Store
+
+
+@final
 class Graph:
-    """All objects by UID and by owner, metadata only, over one store a kind."""
+    """All objects by UID and by owner, metadata only: one index over the stores of every kind."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._stores: dict[tuple[str, str], tuple[Resource, Store]] = {}
+        self._kinds: dict[tuple[str, str], _Watched] = {}
+        self._places: dict[str, tuple[_Watched, Key]] = {}
+        self._owned: dict[str, dict[str, tuple[_Watched, Key]]] = {}
+        """By the owner's UID: its dependents, by theirs."""
 
     def add(self, resource: Resource) -> Informer | None:
         """Watch one more kind; None when it is watched already, or not worth it."""
         at = (resource.group, resource.kind)
-        if at in self._stores or resource.kind in _SKIPPED:
+        if at in self._kinds or resource.kind in _SKIPPED:
             return None
-        informer = self._cache.informer(
-            resource, metadata_only=True, indexes={_BY_UID: _uid, _BY_OWNER: _owners}
-        )
-        self._stores[at] = (resource, informer.store)
+        informer = self._cache.informer(resource, metadata_only=True)
+        kind = self._kinds[at] = _Watched(len(self._kinds), resource, informer.store)
+        for record in informer.store.list():
+            self._enter(kind, record)
+        informer.store.observe(partial(self._changed, kind))
         return informer
 
     def resource_of(self, owner: OwnerReference) -> Resource | None:
         """The kind that a reference names; its version does not matter."""
         group = owner.api_version.rpartition("/")[0]
-        found = self._stores.get((group, owner.kind))
-        return None if found is None else found[0]
-
-    def open(self) -> None:
-        """A run begins. Of a kind that came later it may see too little: an object that it misses
-        brings a run of its own, and an owner that it misses is looked for on the server."""
-        for _, store in self._stores.values():
-            allow_incomplete(store)
+        found = self._kinds.get((group, owner.kind))
+        return None if found is None else found.resource
 
     def find(self, uid: str) -> tuple[Resource, Record] | None:
-        for resource, store in self._stores.values():
-            for record in store.by_index(_BY_UID, uid):
-                return resource, record
-        return None
+        place = self._places.get(uid)
+        return None if place is None else _at(place, uid)
 
     def dependents(self, uid: str) -> list[tuple[Resource, Record]]:
-        return [
-            (resource, record)
-            for resource, store in self._stores.values()
-            for record in store.by_index(_BY_OWNER, uid)
-        ]
+        """By kind, and within a kind in the order in which they came."""
+        places = sorted(self._owned.get(uid, {}).items(), key=lambda item: item[1][0].number)
+        return [found for own, place in places if (found := _at(place, own)) is not None]
+
+    def matters(self, uid: str) -> bool:
+        """Whether there may be something to collect below this owner: it is gone, or going."""
+        found = self.find(uid)
+        return found is None or found[1].meta.deleting
+
+    def _changed(self, kind: _Watched, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Updated):
+                if _same_place(event.old, event.new):
+                    continue
+                self._leave(event.old)
+            if isinstance(event, Deleted):
+                self._leave(event.record)
+            else:
+                self._enter(kind, event.record)
+
+    def _enter(self, kind: _Watched, record: Record) -> None:
+        uid, place = record.meta.uid, (kind, record.key)
+        self._places[uid] = place
+        for owner in record.meta.owners:
+            self._owned.setdefault(owner.uid, {})[uid] = place
+
+    def _leave(self, record: Record) -> None:
+        uid = record.meta.uid
+        self._places.pop(uid, None)
+        for owner in record.meta.owners:
+            owned = self._owned.get(owner.uid)
+            if owned is not None:
+                owned.pop(uid, None)
+                if not owned:
+                    del self._owned[owner.uid]
+
+
+def _same_place(old: Record, new: Record) -> bool:
+    return old.meta.uid == new.meta.uid and old.meta.owners == new.meta.owners
+
+
+def _at(place: tuple[_Watched, Key], uid: str) -> tuple[Resource, Record] | None:
+    """The object there, if it is still that one.
+
+    Of a kind that came later a run may see too little: an object that it misses brings a run of its
+    own, and an owner that it misses is looked for on the server.
+    """
+    kind, key = place
+    allow_incomplete(kind.store)
+    record = kind.store.get(key)
+    return None if record is None or record.meta.uid != uid else (kind.resource, record)
+
+
+def _touched(graph: Graph, record: Record) -> list[ObjectKey]:
+    """The owners to look at when this object changed: itself, and its own."""
+    uids = (record.meta.uid, *(owner.uid for owner in record.meta.owners))
+    return [_own_key(uid) for uid in uids if graph.matters(uid)]
 
 
 def garbage_controller(cache: Cache, client: Client, kinds: Iterable[Resource]) -> Controller:
@@ -98,19 +149,13 @@ def garbage_controller(cache: Cache, client: Client, kinds: Iterable[Resource]) 
     initial = [resource for resource in kinds if graph.add(resource) is not None]
     reconciler = Collector(graph, client)
 
-    def touched(record: Record) -> Iterable[ObjectKey]:
-        return [_own_key(uid) for uid in (record.meta.uid, *_owners(record))]
-
     def definition(record: Record) -> Iterable[ObjectKey]:
         reconciler.watch(record)
         return ()
 
-    options: dict[str, Any] = {
-        "metadata_only": True,
-        "indexes": {_BY_UID: _uid, _BY_OWNER: _owners},
-    }
+    touched = partial(_touched, graph)
     sources = [
-        *(mapped(resource, touched, **options) for resource in initial),
+        *(mapped(resource, touched, metadata_only=True) for resource in initial),
         mapped(CRDS, definition),
     ]
     controller = Controller(NAME, reconciler, sources)
@@ -151,14 +196,11 @@ class Collector:
     def _changed(self, event: Event) -> None:
         if self._controller is None:
             return
-        record = event.record
-        uids = [record.meta.uid, *_owners(record)]
-        for uid in uids if not isinstance(event, Deleted) else uids[:1]:
-            self._controller.enqueue(_own_key(uid))
+        for key in _touched(self._graph, event.record):
+            self._controller.enqueue(key)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         uid = key.name
-        self._graph.open()
         dependents = self._graph.dependents(uid)
         found = self._graph.find(uid)
         if found is None:
