@@ -18,6 +18,7 @@ from kaito.kube.errors import ApiError, NotFound
 from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import NODES, PODS, PVCS
 from kaito.simulator.controllers import podstate
+from kaito.simulator.controllers.ranking import Ranking
 from kaito.simulator.controllers.scheduling import (
     SCHEDULER,
     Chosen,
@@ -25,7 +26,6 @@ from kaito.simulator.controllers.scheduling import (
     NodeFacts,
     Nowhere,
     PodNeeds,
-    choose,
     enough,
     facts_of,
     helps,
@@ -93,9 +93,9 @@ class Scheduler:
         if claim is not None:
             message = without_volume(claim, len(self._view.nodes))
             return Nowhere(message=message, filters=frozenset({Filter.VOLUME}))
-        nodes = self._view.in_order()
-        self._start = (self._start + enough(len(nodes))) % max(1, len(nodes))
-        return choose(needs, nodes, self._view.used, start=self._start)
+        count = len(self._view.nodes)
+        self._start = (self._start + enough(count)) % max(1, count)
+        return self._view.choose(needs, self._start)
 
     async def _bind(self, pod: Record, node: str) -> None:
         binding: Json = {
@@ -171,7 +171,9 @@ class Pods:
         self._store = manager.cache.informer(PODS).store
         self._claims = manager.cache.informer(PVCS).store
         self.nodes: dict[str, NodeFacts] = {}
-        self._ordered: list[NodeFacts] | None = None
+        self._ranking = Ranking()
+        self._ordered = False
+        """Whether the ranking knows the nodes as they are."""
         self.used: dict[str, Counter[str]] = {}
         self._taken: dict[str, tuple[str, PodNeeds]] = {}
         self._waiting: dict[ObjectKey, _Waiting] = {}
@@ -182,16 +184,17 @@ class Pods:
     def pod(self, key: ObjectKey) -> Record | None:
         return self._store.get(key)
 
-    def in_order(self) -> list[NodeFacts]:
-        """Every node, by name."""
-        if self._ordered is None:
-            self._ordered = [self.nodes[name] for name in sorted(self.nodes)]
-        return self._ordered
+    def choose(self, needs: PodNeeds, start: int) -> Chosen | Nowhere:
+        """The node for a pod. `start`: where the search begins, among the nodes by name."""
+        if not self._ordered:
+            self._ranking.order([self.nodes[name] for name in sorted(self.nodes)])
+            self._ordered = True
+        return self._ranking.choose(needs, self.used, start=start)
 
     def needs(self, pod: Record) -> PodNeeds:
         known = self._needs.get(pod.meta.uid)
         if known is None:
-            known = self._needs[pod.meta.uid] = needs_of(pod)
+            known = self._needs[pod.meta.uid] = self._ranking.shared(needs_of(pod))
         return known
 
     def missing_claim(self, pod: Record) -> str | None:
@@ -211,6 +214,8 @@ class Pods:
 
     def helped_by_node(self, node: Record) -> Iterable[ObjectKey]:
         """The waiting pods for which this node, as it is now, may make a difference."""
+        if not self._waiting:
+            return ()
         facts = facts_of(node)
         used = self.used.get(facts.name, Counter())
         return [k for k, w in self._waiting.items() if helps(w.filters, w.needs, facts, used)]
@@ -235,11 +240,13 @@ class Pods:
         self.release(pod.meta.uid)
         self._taken[pod.meta.uid] = (node, needs)
         self.used.setdefault(node, Counter()).update(needs.requests)
+        self._ranking.changed(node)
 
     def release(self, uid: str) -> None:
         taken = self._taken.pop(uid, None)
         if taken is not None:
             self.used[taken[0]].subtract(taken[1].requests)
+            self._ranking.changed(taken[0])
 
     def _pod_changed(self, event: Event) -> None:
         pod = event.record
@@ -254,11 +261,15 @@ class Pods:
             self.forget(pod.key)
 
     def _node_changed(self, event: Event) -> None:
-        self._ordered = None
+        name = event.record.meta.name
         if isinstance(event, Deleted):
-            self.nodes.pop(event.record.meta.name, None)
-        else:
-            self.nodes[event.record.meta.name] = facts_of(event.record)
+            self.nodes.pop(name, None)
+            self._ordered = False
+            return
+        facts = facts_of(event.record)
+        if facts != self.nodes.get(name):
+            self.nodes[name] = facts
+            self._ordered = False
 
 
 def _unscheduled(event: Event) -> bool:

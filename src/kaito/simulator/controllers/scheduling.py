@@ -236,23 +236,34 @@ def choose(
     beginning elsewhere each time spreads the pods.
     """
     refusals: list[Refusal] = []
-    best: tuple[float, str] | None = None
+    best: Rank | None = None
     fitting, wanted = 0, enough(len(nodes))
     for number in range(len(nodes)):
         node = nodes[(start + number) % len(nodes)]
-        taken = used.get(node.name, {})
-        no = refusal(needs, node, taken)
-        if no is not None:
-            refusals.append(no)
+        found = answer(needs, node, used.get(node.name, {}))
+        if isinstance(found, Refusal):
+            refusals.append(found)
             continue
-        rank = (-_score(needs, node, taken), node.name)
-        if best is None or rank < best:
-            best = rank
+        if best is None or found < best:
+            best = found
         fitting += 1
         if fitting >= wanted:
             break
-    if best is not None:
-        return Chosen(node=best[1])
+    return nowhere(refusals) if best is None else Chosen(node=best[1])
+
+
+Rank = tuple[float, str]
+"""Of a node that takes the pod: the least is the best."""
+
+
+def answer(needs: PodNeeds, node: NodeFacts, used: Amounts) -> Rank | Refusal:
+    """What one node says."""
+    no = refusal(needs, node, used)
+    return (-_score(needs, node, used), node.name) if no is None else no
+
+
+def nowhere(refusals: list[Refusal]) -> Nowhere:
+    """When every node has said no."""
     filters = frozenset(no.filter for no in refusals)
     return Nowhere(message=explain(refusals), filters=filters)
 
