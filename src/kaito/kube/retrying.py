@@ -19,7 +19,7 @@ from typing import Protocol, final, runtime_checkable
 from tenacity import AsyncRetrying, RetryCallState
 
 from kaito.kube.clock import Clock
-from kaito.kube.errors import ApiError, RequestTimeout, TransportError, error_of
+from kaito.kube.errors import ApiError, KubeError, RequestTimeout, TransportError, error_of
 from kaito.kube.transport import Request, Response, Transport
 
 _READS = frozenset({"GET", "HEAD"})
@@ -93,19 +93,8 @@ class Sender:
         deadline = started + (self.timeout if timeout is None else timeout)
         call = _Call(self.dressed(request), deadline)
 
-        def stop(state: RetryCallState) -> bool:
-            late = self._clock.monotonic() + state.upcoming_sleep >= deadline
-            return late or state.attempt_number >= _tries(_failure(state))
-
-        retrying = AsyncRetrying(
-            sleep=self._clock.sleep,
-            retry=lambda state: _retriable(request, _failure(state)),
-            wait=self._pause,
-            stop=stop,
-            reraise=True,
-        )
         try:
-            return await retrying(self._once, call)
+            return await self._tried(call, deadline)
         finally:
             if self._metrics is not None:
                 self._metrics.call_done(
@@ -115,6 +104,33 @@ class Sender:
                     sent=len(request.body),
                     received=call.received,
                 )
+
+    async def _tried(self, call: "_Call", deadline: float) -> Response:
+        """Once, which is nearly always enough, and then as the rules say."""
+        try:
+            return await self._once(call)
+        except KubeError as error:
+            if not _retriable(call.request, error):
+                raise
+            failures: list[KubeError] = [error]
+
+        async def again() -> Response:
+            if failures:
+                raise failures.pop()
+            return await self._once(call)
+
+        def stop(state: RetryCallState) -> bool:
+            late = self._clock.monotonic() + state.upcoming_sleep >= deadline
+            return late or state.attempt_number >= _tries(_failure(state))
+
+        retrying = AsyncRetrying(
+            sleep=self._clock.sleep,
+            retry=lambda state: _retriable(call.request, _failure(state)),
+            wait=self._pause,
+            stop=stop,
+            reraise=True,
+        )
+        return await retrying(again)
 
     def dressed(self, request: Request) -> Request:
         """The request with the headers that every request has; its own win."""
