@@ -3,6 +3,7 @@
 from functools import lru_cache, partial
 from typing import Final
 
+from kaito.apiserver import scaleowners
 from kaito.apiserver.builtin import defaulting
 from kaito.apiserver.converting import convert
 from kaito.apiserver.core import Call
@@ -82,6 +83,9 @@ def _emptied(schema: Schema) -> Json:
 
 def track_update(call: Call, old: Json | None, obj: Json, options: WriteOptions) -> None:
     """Make the caller the owner of what it changed in `obj`."""
+    scale = call.kind.scale if call.target.subresource == "scale" else None
+    if scale is not None and not scaleowners.has_owner(obj, scale.replicas):
+        return
     shape = shape_of(call)
     manager = Manager(options.manager, UPDATE, shape.version, shape.subresource)
     # The real server leaves the time out of what it writes for `scale`.

@@ -149,17 +149,25 @@ def _json(_: Call, live: Json, content: Any) -> Json:
 
 
 def _json_patched(live: Json, operations: list[Any]) -> Json:
-    """By the RFC, but `replace` of a member that is not there adds it, as on a real server."""
+    """By the RFC, but a real server adds what `replace` does not find, and copies it as null."""
     try:
         return cast(Json, json_patch(live, operations))
     except PatchError:
-        if not any(isinstance(one, dict) and one.get("op") == "replace" for one in operations):
+        if not all(isinstance(one, dict) for one in operations):
             raise
     patched: Any = live
     for one in operations:
-        absent = one.get("op") == "replace" and _lacks_member(patched, str(one.get("path")))
-        patched = json_patch(patched, [{**one, "op": "add"} if absent else one])
+        patched = json_patch(patched, [_leniently(patched, one)])
     return cast(Json, patched)
+
+
+def _leniently(value: Any, operation: Json) -> Json:
+    kind, path = operation.get("op"), operation.get("path")
+    if kind == "replace" and _lacks_member(value, str(path)):
+        return {**operation, "op": "add"}
+    if kind == "copy" and _lacks_member(value, str(operation.get("from"))):
+        return {"op": "add", "path": path, "value": None}
+    return operation
 
 
 def _lacks_member(value: Any, path: str) -> bool:

@@ -43,6 +43,9 @@ def _map(original: Json, patch: Json, schema: Schema) -> Json:
     orders = {k.removeprefix(_ORDER): patch.pop(k) for k in list(patch) if k.startswith(_ORDER)}
     for name in [name for name in patch if name.startswith(_DELETE_FROM)]:
         _delete_values(original, name.removeprefix(_DELETE_FROM), patch.pop(name))
+    for name, order in orders.items():
+        if isinstance(patch.get(name), list) and isinstance(order, list):
+            _check_order(patch[name], order, _merge_key(schema.of_field(name) or ANYTHING))
     for name, value in patch.items():
         _member(original, name, value, schema.of_field(name) or ANYTHING)
     for name, order in orders.items():
@@ -50,6 +53,21 @@ def _map(original: Json, patch: Json, schema: Schema) -> Json:
             key = _merge_key(schema.of_field(name) or ANYTHING)
             original[name] = _ordered(original[name], order, original[name], key)
     return original
+
+
+def _check_order(patch: list[Any], order: list[Any], key: str) -> None:
+    """What a patch mentions stands in the order that it gives."""
+    given = [i for i in patch if not isinstance(i, dict) or i.get(_PATCH) != "delete"]
+
+    def identity(item: Any) -> Any:
+        return item.get(key) if key and isinstance(item, dict) else item
+
+    rest = iter(map(identity, order))
+    if not all(identity(item) in rest for item in given):
+        raise StrategicPatchError(
+            f"The order in patch list:\n{plain(patch)}\n doesn't match {_ORDER.rstrip('/')} list:\n"
+            f"{plain(order)}\n"
+        )
 
 
 def _retain(original: Json, patch: Json) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from kaito.apiserver.kinds import Draft
 from kaito.apiserver.status import forbidden
+from kaito.kube import quantity
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import PODS
 
@@ -113,7 +114,12 @@ def quality_of_service(spec: Json) -> str:
 
 
 def _counted(resources: Json | None) -> Json:
-    return {name: value for name, value in (resources or {}).items() if name in ("cpu", "memory")}
+    """What of them counts for the class of service: zeros do not."""
+    return {
+        name: value
+        for name, value in (resources or {}).items()
+        if name in ("cpu", "memory") and quantity.parse(value) > 0
+    }
 
 
 def secret(draft: Draft) -> None:

@@ -7,7 +7,7 @@ from kaito.apiserver import deleting, forms, patching, writing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import ScalePaths
 from kaito.apiserver.options import DeleteOptions, WriteOptions, typed_body, write_options
-from kaito.apiserver.scaleapply import VERSION, apply_scale
+from kaito.apiserver.scaleowners import VERSION, apply_scale, disown_zero
 from kaito.apiserver.status import (
     Refused,
     bad_request,
@@ -104,6 +104,8 @@ def _scaled(call: Call, paths: ScalePaths, live: Json, options: WriteOptions) ->
     if version:
         live["metadata"]["resourceVersion"] = version
     _put(live, paths.replicas, replicas)
+    if not replicas:
+        disown_zero(live, paths.replicas)
     return live
 
 

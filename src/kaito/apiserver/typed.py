@@ -5,7 +5,7 @@ are atomic unless it says `set` or `map` (or, for older built-in kinds, gives th
 what no schema describes is a granular map, an atomic list or a scalar.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from typing import Any, Final, final
 
@@ -152,23 +152,42 @@ def member(type_: Type, name: str, path: Path) -> Type:
     return found
 
 
-def check(value: Any, type_: Type, path: Path = ()) -> None:
+def check(value: Any, type_: Type) -> None:
     """Raise Unfit unless the value can be applied: known fields, right shapes, no duplicates."""
+    found = [str(misfit) for misfit in _misfits(value, type_, ())]
+    if len(found) == 1:
+        raise Unfit(found[0])
+    if found:
+        raise Unfit("\n  ".join(("errors:", *found)))
+
+
+def _misfits(value: Any, type_: Type, path: Path) -> Iterator[Unfit]:
     schema = type_.schema
     if isinstance(value, dict):
         if schema.type not in ("", "object") and schema.name != QUANTITY:
-            raise _wrong(path, _EXPECTED[schema.type], value)
+            yield _wrong(path, _EXPECTED[schema.type], value)
+            return
         for name, item in value.items():
             if item is not None:
-                check(item, member(type_, name, path), (*path, fieldsets.field(name)))
+                yield from _member_misfits(item, name, type_, path)
     elif isinstance(value, list):
         if schema.type and schema.type != "array":
-            raise _wrong(path, _EXPECTED[schema.type], value)
-        _check_items(value, type_, path)
+            yield _wrong(path, _EXPECTED[schema.type], value)
+            return
+        yield from _item_misfits(value, type_, path)
     elif value is not None and schema.name != QUANTITY:
         expected = _EXPECTED.get(schema.type)
         if expected is not None and not _is_a(value, schema.type):
-            raise _wrong(path, expected, value)
+            yield _wrong(path, expected, value)
+
+
+def _member_misfits(item: Any, name: str, type_: Type, path: Path) -> Iterator[Unfit]:
+    try:
+        below = member(type_, name, path)
+    except Unfit as unknown:
+        yield unknown
+        return
+    yield from _misfits(item, below, (*path, fieldsets.field(name)))
 
 
 _EXPECTED: Final = {
@@ -205,22 +224,23 @@ def _wrong(path: Path, expected: str, value: Any) -> Unfit:
     return Unfit(f"{where}: expected {expected}, got &value.valueUnstructured{{Value:{shown}}}")
 
 
-def _check_items(value: list[Any], type_: Type, path: Path) -> None:
+def _item_misfits(value: list[Any], type_: Type, path: Path) -> Iterator[Unfit]:
     keys = type_.list_keys
     seen: set[str] = set()
     for index, item in enumerate(value):
         if keys is None:
-            check(item, type_.of_item, (*path, f"i:{index}"))
+            yield from _misfits(item, type_.of_item, (*path, f"i:{index}"))
             continue
         try:
             element = type_.element(item, keys)
         except Unfit as error:
-            raise Unfit(f"{fieldsets.dotted(path)}: element {index}: {error}") from error
+            yield Unfit(f"{fieldsets.dotted(path)}: element {index}: {error}")
+            return
         if element in seen:
             shown = fieldsets.dotted((element,))
-            raise Unfit(f"{fieldsets.dotted(path)}: duplicate entries for key {shown}")
+            yield Unfit(f"{fieldsets.dotted(path)}: duplicate entries for key {shown}")
         seen.add(element)
-        check(item, type_.of_item, (*path, element))
+        yield from _misfits(item, type_.of_item, (*path, element))
 
 
 def fields_of(value: Any, type_: Type) -> FieldSet:

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 import yaml
 
 from kaito.apiserver import escalation, forms, gojson, goyaml, metadata, names, protobuf, reviewing
+from kaito.apiserver.builtin import warnings
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
@@ -170,7 +171,15 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     check_namespace_exists(call, obj)
     reviewing.validate(call, obj, None, options)
     _check_free(call, obj, generated=generated)
+    _warn(call, obj)
     return Written(_commit(call, obj, options), created=True)
+
+
+def _warn(call: Call, obj: Json) -> None:
+    resource = call.kind.resource
+    if not call.kind.custom:
+        for text in warnings.told(resource.group, resource.kind, obj):
+            call.warn(text)
 
 
 def _check_definition(call: Call, obj: Json) -> None:
@@ -336,7 +345,8 @@ def change(
     escalation.check(call, new, old)
     if not prepared:
         reviewing.validate(call, new, old, options)
-        _count_generation(kind, new, old, call.target.subresource)
+        if _count_generation(kind, new, old, call.target.subresource):
+            _warn(call, new)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _keep_times(new, old)
     if new == old and not forms.stale(call, stored):
@@ -405,14 +415,16 @@ def isolate(kind: Kind, new: Json, old: Json, subresource: str) -> None:
 _NOT_COUNTED: Final = frozenset({"kind", "apiVersion", "metadata", "status"})
 
 
-def _count_generation(kind: Kind, new: Json, old: Json, subresource: str) -> None:
-    """Generation grows when anything but metadata and status changed."""
+def _count_generation(kind: Kind, new: Json, old: Json, subresource: str) -> bool:
+    """Generation grows when anything but metadata and status changed. Whether it did."""
     if not kind.strategy.generation:
-        return
+        return False
     meta, before = new["metadata"], old["metadata"]
     told = kind.strategy.counts_annotations and not subresource and _told(meta) != _told(before)
     if told or _counted(new) != _counted(old):
         meta["generation"] = before.get("generation", 0) + 1
+        return True
+    return False
 
 
 def _counted(obj: Json) -> Json:

@@ -6,6 +6,7 @@ stays while `1.5` becomes `1500m`; and a bare suffix (`Gi`) is zero. Checked aga
 0.36, from which this differs on purpose above `E`: 0.36 writes 1000E as `1`, here it is `1e21`.
 """
 
+import math
 import re
 from fractions import Fraction
 from typing import NamedTuple
@@ -62,6 +63,17 @@ def canonical(text: str | int | float) -> str:
     given = _text(text)
     parsed = _parse(given)
     return given if parsed.kept else _write(parsed.value, parsed.style)
+
+
+def in_milli(text: str) -> str:
+    """The canonical text of the amount rounded away from zero to thousandths, as the API server
+    does in lists of resources. Raises InvalidQuantity."""
+    parsed = _parse(text)
+    milli = parsed.value * 1000
+    if milli.denominator == 1:
+        return text
+    whole = math.ceil(milli) if milli > 0 else math.floor(milli)
+    return _write(Fraction(whole, 1000), parsed.style)
 
 
 def equal(a: str | int | float, b: str | int | float) -> bool:

@@ -28,6 +28,8 @@ _NOT_DEMANDED: Final = frozenset(
         ("Event", "involvedObject"),
         ("CSIDriver", "spec"),
         ("DaemonSetSpec", "selector"),
+        ("HTTPGetAction", "port"),
+        ("TCPSocketAction", "port"),
     }
 )
 _CHOSEN_ELSEWHERE: Final = frozenset({("PodSpec", "restartPolicy"), ("Taint", "effect")})

@@ -109,6 +109,8 @@ def _map(value: Any, schema: Schema, values: Schema, place: _Place, complaints: 
     for key, item in value.items():
         below = _Place(f"{place.path}.{key}", place.struct, place.field)
         value[key] = zero(values) if item is None else _value(item, values, below, complaints)
+        if values.name == QUANTITY:
+            value[key] = quantity.in_milli(value[key])
     return value
 
 

@@ -110,15 +110,29 @@ def port_number(value: Any, path: str) -> Findings:
     if isinstance(value, int) and not 1 <= value <= 65535:
         yield fields.invalid(path, value, "must be between 1 and 65535, inclusive")
     if isinstance(value, str):
+        if len(value) > _LONGEST_PORT:
+            yield fields.invalid(path, value, f"must be no more than {_LONGEST_PORT} characters")
         if not re.fullmatch(r"[-a-z0-9]+", value):
             why = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"
             yield fields.invalid(path, value, why)
         if not re.search(r"[a-z]", value):
             yield fields.invalid(path, value, "must contain at least one letter (a-z)")
+        if "--" in value:
+            yield fields.invalid(path, value, "must not contain consecutive hyphens")
+        if value.startswith("-") or value.endswith("-"):
+            yield fields.invalid(path, value, "must not begin or end with a hyphen")
+
+
+_LONGEST_PORT: Final = 15
+_NEGATIVE: Final = "must be greater than or equal to 0"
 
 
 def _resources(resources: Json, path: str) -> Findings:
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
+    for part, amounts in (("limits", limits), ("requests", requests)):
+        for name, amount in amounts.items():
+            if quantity.parse(amount) < 0:
+                yield fields.invalid(f"{path}.{part}[{name}]", amount, _NEGATIVE)
     for name, asked in requests.items():
         limit = limits.get(name)
         # What can be split and overcommitted is the kubelet's own; anything else is a device.
@@ -138,10 +152,13 @@ def _resources(resources: Json, path: str) -> Findings:
 def _probe(probe: Json, path: str) -> Findings:
     if not _HANDLERS & set(probe):
         yield fields.required(path, "must specify a handler type")
+    for handler in ("httpGet", "tcpSocket", "grpc"):
+        if probe.get(handler) is not None:
+            yield from port_number(probe[handler].get("port", 0), f"{path}.{handler}.port")
     for name in _PROBE_NUMBERS:
         value = probe.get(name)
         if value is not None and value < 0:
-            yield fields.invalid(f"{path}.{name}", value, "must be greater than or equal to 0")
+            yield fields.invalid(f"{path}.{name}", value, _NEGATIVE)
 
 
 def update(obj: Json, old: Json | None) -> Findings:

@@ -45,8 +45,11 @@ def _spec(obj: Json | None) -> Json:
 
 
 def _replicas(obj: Json, _: Json | None) -> Findings:
+    negative_keeps_all = obj.get("kind") == "StatefulSet"
     for name in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
         value = _spec(obj).get(name)
+        if negative_keeps_all and name == "revisionHistoryLimit":
+            continue
         if value is not None and value < 0:
             path = f"spec.{name}"
             yield fields.invalid(path, value, "must be greater than or equal to 0")

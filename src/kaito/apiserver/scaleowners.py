@@ -1,6 +1,7 @@
-"""Apply to `scale`: what the owners of `replicas` in an object are in its `Scale`, and back.
+"""Who owns `replicas` when they are written through `scale`.
 
-The real server steals `replicas` from those who lost it, and writes no time for who got it.
+The owners of `replicas` in an object are those of its `Scale`. The real server writes no time for
+who gets them; where nobody has them, or they are zero (which a `Scale` leaves out), nobody does.
 """
 
 from typing import Final
@@ -22,7 +23,7 @@ def apply_scale(
     call: Call, live: Json, scale: Json, config: Json, replicas: str, options: WriteOptions
 ) -> Json:
     """The `Scale` after an apply of `config`; `live` (whose `Scale` it was) with its new owners."""
-    path = tuple(fieldsets.field(step) for step in replicas.split("."))
+    path = _path(replicas)
     owners = managedfields.read(live["metadata"].get("managedFields"))
     shown = {**scale, "metadata": {**scale["metadata"]}}
     entries = managedfields.write(_in_scale(owners, path))
@@ -42,6 +43,25 @@ def apply_scale(
         _in_parent(owners, after, path, version)
     )
     return applied
+
+
+def _path(replicas: str) -> Path:
+    return tuple(fieldsets.field(step) for step in replicas.split("."))
+
+
+def has_owner(obj: Json, replicas: str) -> bool:
+    """Whether anybody owns the replicas of `obj`: else nobody does after a write to `scale`."""
+    owners = managedfields.read(obj["metadata"].get("managedFields"))
+    return any(_path(replicas) in owned.fields for owned in owners.values())
+
+
+def disown_zero(obj: Json, replicas: str) -> None:
+    """No `Scale` has a zero, so nobody owns it."""
+    owners = managedfields.read(obj["metadata"].get("managedFields"))
+    gone = _only(_path(replicas))
+    kept = {m: Owned(o.fields.difference(gone), o.version, o.time) for m, o in owners.items()}
+    entries = managedfields.write({m: owned for m, owned in kept.items() if owned.fields})
+    obj["metadata"]["managedFields"] = entries
 
 
 def _shape(call: Call) -> Shape:
