@@ -103,7 +103,7 @@ def _map(values: Schema) -> Read:
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise Odd
-        inner = _reader(values)
+        inner = _amount if values.name == QUANTITY else _reader(values)
         for key, item in value.items():
             value[key] = zero(values) if item is None else inner(item)
         return value
@@ -184,6 +184,11 @@ def _quantity(value: Any) -> Any:
         return quantity.canonical(value)
     except quantity.InvalidQuantity as error:
         raise Odd from error
+
+
+def _amount(value: Any) -> Any:
+    """A quantity in a list of resources: those are held in thousandths."""
+    return quantity.in_milli(_quantity(value))
 
 
 @lru_cache(_KEPT)

@@ -290,11 +290,12 @@ def _lists(value: Any, schema: Schema, path: str) -> Iterator[FieldError]:
 def _duplicates(value: list[Any], schema: Schema, path: str) -> Iterator[FieldError]:
     as_map = schema.list_type == "map"
     seen: dict[str, int] = {}
+    odd = (i for i, one in enumerate(value) if one is not None and not isinstance(one, dict))
+    if as_map and (index := next(odd, None)) is not None:
+        why = "must be an object for an array of list-type map"
+        yield fields.invalid(f"{path}[{index}]", value[index], why)
+        return
     for index, item in enumerate(value):
-        if as_map and item is not None and not isinstance(item, dict):
-            where = f"{path}[{index}]"
-            yield fields.invalid(where, item, "must be an object for an array of list-type map")
-            return
         key = _key_fields(item, schema) if as_map else item
         text = fields.compact(key)
         seen[text] = seen.get(text, 0) + 1

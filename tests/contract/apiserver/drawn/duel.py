@@ -77,7 +77,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-_SHOWN_OBJECT = re.compile(r'Invalid value: "\{.*\}"')
+_SHOWN_OBJECT = re.compile(r'Invalid value: "(\{.*\}|map\[.*\])"')
 _SHOWN_VERSION = re.compile(
     r'(resourceVersion\\*": ?\\*"|current: )\d+'
     r"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -193,9 +193,10 @@ class Writes(Chance):
     def _direct(self, pod: Json) -> None:
         """Strategic directives: delete, replace, the order of a list."""
         containers = pod["containers"]
+        unnamed = set("abcd") - {one["name"] for one in containers}
         if self.often(0.2):
-            containers.append({"name": self.pick("abcd"), "$patch": "delete"})
-        if self.often(0.1):
+            containers.append({"name": min(unnamed), "$patch": "delete"})
+        elif self.often(0.1):
             containers.append({"$patch": "replace"})
         if self.often(0.2):
             names = [{"name": one["name"]} for one in containers if "name" in one]
