@@ -1,0 +1,179 @@
+"""Runs contestants side by side, asks them what they have used, and makes sure that they end."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds that anything may take before the benchmark gives up."""
+_LOOK = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """One program and the work it does."""
+
+    name: str
+    work: str
+    command: tuple[str, ...]
+    caches: bool = True
+    """Whether it holds the objects, so that resident bytes per object mean something."""
+
+
+def python(name: str, module: str, work: str, *, loop: str = "asyncio", caches: bool = True):
+    """A contestant in Python; `module` is one of this package."""
+    words = (sys.executable, "-m", f"benchmarks.peers.{module}", "--work", work, "--loop", loop)
+    return Contestant(name=name, work=work, command=words, caches=caches)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a contestant says of itself: the line that all of them print."""
+
+    events: int
+    reconciles: int
+    cpu_seconds: float
+    rss_bytes: int
+
+
+class GaveUp(Exception):
+    """A contestant ended, or did not get to where it should have; the message has its last words."""
+
+
+class Running:
+    """A contestant at work."""
+
+    def __init__(self, stack: ExitStack, contestant: Contestant, kubeconfig, namespace) -> None:
+        self.contestant = contestant
+        words = [*contestant.command, "--kubeconfig", str(kubeconfig), "--namespace", namespace]
+        self.errors = Path(kubeconfig).parent / f"{id(self):x}.log"
+        log = stack.enter_context(self.errors.open("wb"))
+        self.child = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment(),
+        )
+        stack.callback(self.end)
+
+    def sample(self) -> Sample:
+        """Ask, and wait for the answer."""
+        with suppress(BrokenPipeError):
+            self.child.stdin.write("\n")
+            self.child.stdin.flush()
+        for line in self.child.stdout:
+            if line.startswith('{"events"'):
+                return Sample(**json.loads(line))
+        last = self.errors.read_text(errors="replace")[-2000:]
+        raise GaveUp(f"{self.contestant.name} ({self.contestant.work}) ended:\n{last}")
+
+    def settled(self, events: int) -> Sample:
+        """Wait until it has seen so many events and has nothing left to do."""
+        deadline = time.monotonic() + PATIENCE
+        before = self.sample()
+        while time.monotonic() < deadline:
+            time.sleep(_LOOK)
+            now = self.sample()
+            still = (now.events, now.reconciles) == (before.events, before.reconciles)
+            if still and now.events >= events:
+                return now
+            before = now
+        raise GaveUp(
+            f"{self.contestant.name} ({self.contestant.work}) saw {before.events} of {events} "
+            f"events in {PATIENCE:g} s:\n{self.errors.read_text(errors='replace')[-2000:]}"
+        )
+
+    def end(self) -> None:
+        """End of input is the signal; who does not follow is killed."""
+        with suppress(BrokenPipeError):
+            self.child.stdin.close()
+        try:
+            self.child.wait(2)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.child.stdout.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one contestant needed for one round of events."""
+
+    contestant: Contestant
+    events: int
+    reconciles: int
+    cpu_seconds: float
+    seconds: float
+    rss_bytes: int
+    grown_bytes: int = field(default=0)
+    """Resident bytes above those of the same program with nothing to watch."""
+
+    @property
+    def micros(self) -> float:
+        """Microseconds of processor per event."""
+        return self.cpu_seconds / self.events * 1e6
+
+
+def environment() -> dict[str, str]:
+    """Of a child: ours, with this repository's source in front."""
+    path = os.pathsep.join(
+        part for part in (str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")) if part
+    )
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def drive(task: str, kubeconfig: Path, namespace: str, pods: int, **options: object) -> None:
+    """Let the driver, a process of its own, create or change pods."""
+    words = [sys.executable, "-m", "benchmarks.peers.driver", task]
+    flags = {"kubeconfig": kubeconfig, "namespace": namespace, "pods": pods, **options}
+    for flag, value in flags.items():
+        words += [f"--{flag}", str(value)]
+    subprocess.run(words, check=True, env=environment(), timeout=2 * PATIENCE)
+
+
+def resting(contestants: Iterable[Contestant], kubeconfig: Path, namespace: str) -> list[int]:
+    """Resident bytes of each with an empty namespace to watch."""
+    with ExitStack() as stack:
+        running = [Running(stack, one, kubeconfig, namespace) for one in contestants]
+        time.sleep(2)
+        return [one.settled(0).rss_bytes for one in running]
+
+
+def race(
+    contestants: Sequence[Contestant],
+    kubeconfig: Path,
+    namespace: str,
+    pods: int,
+    changes: int,
+    churn: Callable[[], None],
+) -> list[Result]:
+    """Start them all, let them come to rest, churn once, and take the differences."""
+    with ExitStack() as stack:
+        running = [Running(stack, one, kubeconfig, namespace) for one in contestants]
+        before = [one.settled(pods) for one in running]
+        began = time.monotonic()
+        churn()
+        after = [
+            one.settled(start.events + changes) for one, start in zip(running, before, strict=True)
+        ]
+        took = time.monotonic() - began
+    return [
+        Result(
+            contestant=one,
+            events=end.events - start.events,
+            reconciles=end.reconciles - start.reconciles,
+            cpu_seconds=end.cpu_seconds - start.cpu_seconds,
+            seconds=took,
+            rss_bytes=end.rss_bytes,
+        )
+        for one, start, end in zip(contestants, before, after, strict=True)
+    ]
