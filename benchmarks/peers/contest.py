@@ -7,13 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that anything may take before the benchmark gives up."""
 _LOOK = 0.25
+_REST = 2.0
+"""Seconds in which a program that has nothing to watch is certainly there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class Sample:
 
 
 class GaveUp(Exception):
-    """A contestant ended, or did not get to where it should have; the message has its last words."""
+    """A contestant ended or got stuck; the message has its last words."""
 
 
 class Running:
@@ -112,10 +114,8 @@ class Result:
     events: int
     reconciles: int
     cpu_seconds: float
-    seconds: float
     rss_bytes: int
-    grown_bytes: int = field(default=0)
-    """Resident bytes above those of the same program with nothing to watch."""
+    """At the end, when all is quiet again."""
 
     @property
     def micros(self) -> float:
@@ -131,21 +131,30 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def drive(task: str, kubeconfig: Path, namespace: str, pods: int, **options: object) -> None:
-    """Let the driver, a process of its own, create or change pods."""
+def drive(task: str, kubeconfig: Path, namespace: str, pods: int, **options: object) -> str:
+    """Let the driver, a process of its own, create or change pods; what it printed."""
     words = [sys.executable, "-m", "benchmarks.peers.driver", task]
     flags = {"kubeconfig": kubeconfig, "namespace": namespace, "pods": pods, **options}
     for flag, value in flags.items():
         words += [f"--{flag}", str(value)]
-    subprocess.run(words, check=True, env=environment(), timeout=2 * PATIENCE)
+    return subprocess.run(
+        words,
+        check=True,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=2 * PATIENCE,
+    ).stdout
 
 
-def resting(contestants: Iterable[Contestant], kubeconfig: Path, namespace: str) -> list[int]:
+def resting(
+    contestants: Iterable[Contestant], kubeconfig: Path, namespace: str
+) -> dict[Contestant, int]:
     """Resident bytes of each with an empty namespace to watch."""
     with ExitStack() as stack:
         running = [Running(stack, one, kubeconfig, namespace) for one in contestants]
-        time.sleep(2)
-        return [one.settled(0).rss_bytes for one in running]
+        time.sleep(_REST)
+        return {one.contestant: one.settled(0).rss_bytes for one in running}
 
 
 def race(
@@ -153,26 +162,25 @@ def race(
     kubeconfig: Path,
     namespace: str,
     pods: int,
-    changes: int,
-    churn: Callable[[], None],
+    churn: Callable[[], int],
 ) -> list[Result]:
-    """Start them all, let them come to rest, churn once, and take the differences."""
+    """Start them all, let them come to rest, churn once, and take the differences.
+
+    `churn` returns how many events it has caused.
+    """
     with ExitStack() as stack:
         running = [Running(stack, one, kubeconfig, namespace) for one in contestants]
         before = [one.settled(pods) for one in running]
-        began = time.monotonic()
-        churn()
+        changes = churn()
         after = [
             one.settled(start.events + changes) for one, start in zip(running, before, strict=True)
         ]
-        took = time.monotonic() - began
     return [
         Result(
             contestant=one,
             events=end.events - start.events,
             reconciles=end.reconciles - start.reconciles,
             cpu_seconds=end.cpu_seconds - start.cpu_seconds,
-            seconds=took,
             rss_bytes=end.rss_bytes,
         )
         for one, start, end in zip(contestants, before, after, strict=True)

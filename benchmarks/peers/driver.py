@@ -1,13 +1,14 @@
 """Makes pods and changes them, from a process of its own.
 
-    python -m benchmarks.peers.driver create --kubeconfig F --namespace N --pods 2000
-    python -m benchmarks.peers.driver churn  --kubeconfig F --namespace N --pods 2000 --changes 20000
+python -m benchmarks.peers.driver create --kubeconfig F --namespace N --pods 2000
+python -m benchmarks.peers.driver churn  --kubeconfig F --namespace N --pods 2000 --changes 20000
 """
 
 import argparse
 import asyncio
 import itertools
 import json
+import math
 import time
 
 import aiohttp
@@ -27,31 +28,42 @@ class Driver:
         self.namespaces = f"{server}/api/v1/namespaces"
 
     async def create(self) -> None:
-        """The namespace, and in it the pods with their status."""
+        """The namespace, and in it the pods with their status; prints the size of one as JSON."""
         namespace = {"metadata": {"name": self.given.namespace}}
         await self.send("POST", self.namespaces, namespace, known=(409,))
 
+        size = 0
+
         async def one(number: int) -> None:
+            nonlocal size
             made = pod(f"pod-{number:05d}")
             await self.send("POST", self.pods, made)
             said = {"status": status(made)}
-            await self.send("PATCH", f"{self.pods}/{made['metadata']['name']}/status", said, _MERGE)
+            path = f"{self.pods}/{made['metadata']['name']}/status"
+            size = len(await self.send("PATCH", path, said, _MERGE))
 
         await self.each(one, self.given.pods)
+        print(size)
 
     async def churn(self) -> None:
-        """Change one label of one pod after another, at most `pace` a second."""
+        """Change one label of one pod after another, at most `pace` a second, and say how many."""
         began = time.monotonic()
+        done = 0
 
         async def one(number: int) -> None:
+            nonlocal done
             if self.given.pace:
                 due = began + number / self.given.pace
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if time.monotonic() - began > self.given.seconds:
+                return
             patch = {"metadata": {"labels": {"round": f"{self.given.round}-{number}"}}}
             name = f"pod-{number % self.given.pods:05d}"
             await self.send("PATCH", f"{self.pods}/{name}", patch, _MERGE)
+            done += 1
 
         await self.each(one, self.given.changes)
+        print(done)
 
     async def each(self, work, count: int) -> None:
         numbers = itertools.count()
@@ -64,13 +76,14 @@ class Driver:
             for _ in range(_CONNECTIONS):
                 workers.create_task(worker())
 
-    async def send(self, method, url, body, headers=None, known=()) -> None:
+    async def send(self, method, url, body, headers=None, known=()) -> bytes:
         headers = headers or {"Content-Type": "application/json"}
         data = json.dumps(body)
         async with self.session.request(method, url, data=data, headers=headers) as response:
             answer = await response.read()
             if response.status >= 400 and response.status not in known:
                 raise RuntimeError(f"{method} {url}: {response.status} {answer[:300]!r}")
+        return answer
 
 
 async def main() -> None:
@@ -81,6 +94,7 @@ async def main() -> None:
     parser.add_argument("--pods", type=int, required=True)
     parser.add_argument("--changes", type=int, default=0)
     parser.add_argument("--pace", type=float, default=0, help="changes a second; 0: no limit")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after that many")
     parser.add_argument("--round", default="0", help="makes the labels differ from those before")
     given = parser.parse_args()
     server, headers, tls = access(given.kubeconfig)

@@ -16,6 +16,12 @@ def settle(settings: kopf.OperatorSettings, **_) -> None:
     settings.scanning.disabled = True
 
 
+@kopf.on.login()
+def login(**words) -> kopf.ConnectionInfo | None:
+    """Without any client library."""
+    return kopf.login_with_kubeconfig(**words)
+
+
 @kopf.on.event("v1", "pods")
 def changed(spec, **_) -> None:
     """kopf has decoded the whole object already."""

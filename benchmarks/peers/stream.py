@@ -1,15 +1,17 @@
 """Serves a pre-recorded stream of Pod events from memory: the burst that a busy cluster can send.
 
-    python -m benchmarks.peers.recorded --pods 1000 --events 20000
+    python -m benchmarks.peers.stream --pods 1000 --events 20000
 
 One pod was recorded from a real API server (`pod.json`, 11 KB); here it gets other names, uids and
-versions. The first watchers are given every pod; after `GET /go` every watcher is given the events, as
-fast as it takes them. Discovery says just enough for kopf. On standard output: the port.
+versions. A watcher that asks for them is first given every pod; after `GET /go` each is given the
+events, as fast as it takes them. Discovery says just enough for kopf. On standard output: the port.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import sys
 from pathlib import Path
 
 from aiohttp import web
@@ -33,10 +35,17 @@ _POD = {
     "verbs": ["get", "list", "patch", "watch"],
     "shortNames": ["po"],
 }
+_NAMESPACE = {
+    "name": "namespaces",
+    "singularName": "namespace",
+    "namespaced": False,
+    "kind": "Namespace",
+    "verbs": ["get", "list", "watch"],
+}
 _DISCOVERY = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [_POD]},
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [_NAMESPACE, _POD]},
     "/version": {"major": "1", "minor": "36", "gitVersion": "v1.36.3"},
 }
 
@@ -62,6 +71,13 @@ class Recording:
         self.events = [
             b"".join(lines[start : start + _BLOCK]) for start in range(0, len(lines), _BLOCK)
         ]
+
+    def list(self) -> bytes:
+        """All pods, before the first event."""
+        meta = {"resourceVersion": self.version}
+        head = json.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": meta})
+        items = b",".join(self.objects)
+        return head[:-1].encode() + b', "items": [' + items + b"]}"
 
     def bookmark(self) -> dict:
         bookmark = json.loads(json.dumps(_BOOKMARK))
@@ -103,9 +119,7 @@ class Server:
 
     async def pods(self, request: web.Request) -> web.StreamResponse:
         if not request.query.get("watch"):
-            head = f'{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"{self.recording.version}"}},"items":['
-            body = head.encode() + b",".join(self.recording.objects) + b"]}"
-            return web.Response(body=body, content_type="application/json")
+            return web.Response(body=self.recording.list(), content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -139,15 +153,11 @@ async def main() -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     print(runner.addresses[0][1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, input_ended)
-    await runner.cleanup()
-
-
-def input_ended() -> None:
-    """Return when standard input ends."""
-    import sys
-
-    sys.stdin.read()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
+    await ended.wait()
+    # Nobody reads any more; watchers that are still being written to would only be waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":
