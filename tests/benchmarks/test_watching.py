@@ -76,7 +76,7 @@ def test_the_table_has_ratios_and_what_is_held():
 
 
 def test_aims_are_judged():
-    """At most 1.4 floors, at most 2 KB over the JSON, below the best Go program at the same work."""
+    """At most 1.4 floors, at most 2 KB over the JSON, below the best Go program at that work."""
     floor = result("floor", 1.0, caches=False)
     ours = result("kaito", 1.3)
     fast = result("controller-runtime, protobuf", 2.0)
