@@ -62,6 +62,8 @@ class OperatorSettings:
     """`host:port`; "0" switches it off (controller-runtime's spelling)."""
     probe_address: str = ":8081"
     """`host:port`; "0" switches it off."""
+    concurrent_updates: int = 1
+    """Workspaces that are updated on request at the same time."""
     render: RenderOptions = RenderOptions()  # noqa: RUF009 - frozen
     cloud_speed: float = 1.0
     """How fast the cloud's clock runs; only a simulated cloud's is not 1."""

@@ -214,6 +214,8 @@ class Reason:
     """The workload is as KAITO made it, and would be rendered differently here."""
     NEWER_RENDERING: Final = "NewerRendering"
     """An earlier version of the operator rendered the workload, and this one would differ."""
+    UPDATE_WAITS: Final = "UpdateWaits"
+    """An update was asked for, and others that were asked for come first."""
 
     # KAITO's own, per condition type.
     NODECLAIMS_READY: Final = "NodeClaimsReady"

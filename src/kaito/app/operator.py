@@ -73,7 +73,8 @@ def operator(settings: OperatorSettings, around: Surroundings) -> Manager:
         election_transport=around.election_transport,
     )
     if "workspace" in settings.controllers:
-        manager.add(workspace_controller(manager, WorkspaceOptions(render=settings.render)))
+        chosen = WorkspaceOptions(render=settings.render, updates=settings.concurrent_updates)
+        manager.add(workspace_controller(manager, chosen))
     if "nodeclaim" in settings.controllers and around.cloud is not None:
         options = NodeClaimOptions().faster(settings.cloud_speed)
         for controller in nodeclaim_controllers(manager, around.cloud, options):

@@ -33,6 +33,13 @@ from kaito.settings import (
 @click.option("--azure-token-file", default="", help="A bearer token instead of an identity.")
 @click.option("--cloud-speed", type=float, default=1.0, hidden=True)
 @click.option("--while-stdin-is-open", is_flag=True, hidden=True)
+@click.option(
+    "--concurrent-updates",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Workspaces that take a requested update at the same time.",
+)
 @click.option("--leader-elect/--no-leader-elect", default=True, show_default=True)
 @click.option("--metrics-bind-address", default=":8080", show_default=True, help="0: off.")
 @click.option("--health-probe-bind-address", default=":8081", show_default=True, help="0: off.")
@@ -53,6 +60,7 @@ def command(
     azure_token_file: str,
     cloud_speed: float,
     while_stdin_is_open: bool,
+    concurrent_updates: int,
     leader_elect: bool,
     metrics_bind_address: str,
     health_probe_bind_address: str,
@@ -88,6 +96,7 @@ def command(
         leader_namespace=own_namespace(env),
         metrics_address=metrics_bind_address,
         probe_address=health_probe_bind_address,
+        concurrent_updates=concurrent_updates,
         render=render_options(env, "azure"),
         cloud_speed=cloud_speed,
     )

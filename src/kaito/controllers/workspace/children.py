@@ -53,7 +53,7 @@ class Children:
         """Record the revision, make way for its workload, apply it. A step if a name is taken."""
         revision = target.revision
         record = controller_revision(
-            target.identity, target.wanted, revision.rendered, revision.number
+            target.identity, revision.wanted, revision.rendered, revision.number
         )
         conflict = await self._apply_all(observed, [record])
         if conflict is not None:

@@ -30,7 +30,15 @@ from kaito.controllers.workspace.progress import Progress, Step
 from kaito.controllers.workspace.references import missing_config, missing_secret
 from kaito.controllers.workspace.reporting import Reporter
 from kaito.controllers.workspace.takeover import Takeover
-from kaito.controllers.workspace.target import Target, recorded_revision, target_of
+from kaito.controllers.workspace.target import (
+    Target,
+    may_follow,
+    recorded_revision,
+    standing_revision,
+    target_of,
+    waiting_target,
+)
+from kaito.controllers.workspace.turns import RECHECK, Turns
 from kaito.controllers.workspace.workload import (
     engine_step,
     job_started,
@@ -54,9 +62,9 @@ from kaito.kube.resources import (
 )
 from kaito.manifests.identity import Identity
 from kaito.manifests.options import RenderOptions
-from kaito.manifests.render import render
+from kaito.manifests.render import Rendered, render
 from kaito.manifests.revision import inputs
-from kaito.planning.plan import Facts, Provisioner, Refusal, plan
+from kaito.planning.plan import Facts, Plan, Provisioner, Refusal, plan
 
 NAME = "workspace"
 FIELD_MANAGER = "kaito-workspace"
@@ -88,6 +96,8 @@ class WorkspaceOptions:
     render: RenderOptions = field(default_factory=RenderOptions)
     provisioner: Provisioner = "azure-gpu-provisioner"
     concurrency: int = 100
+    updates: int = 1
+    """Workspaces that are updated on request at the same time."""
 
 
 def workspace_controller(manager: Manager, options: WorkspaceOptions) -> Controller:
@@ -138,6 +148,7 @@ class WorkspaceReconciler:
         recorder = manager.recorder(NAME)
         self._claims = Claims(manager.client, recorder, FIELD_MANAGER)
         self._takeover = Takeover(manager.client)
+        self._turns = Turns(options.updates)
         self._children = Children(manager.client, recorder, FIELD_MANAGER)
         self._reporter = Reporter(manager.client, recorder, manager.clock, FIELD_MANAGER)
         self._deletion = Deletion(manager.client, manager.live, manager.clock, FIELD_MANAGER)
@@ -145,6 +156,8 @@ class WorkspaceReconciler:
 
     async def reconcile(self, key: ObjectKey) -> Result:
         observed = self._observer.observe(key)
+        if observed is None or observed.record.meta.deleting:
+            self._turns.over(key)
         if observed is None:
             self._reporter.forget(key)
         left = await self._orphans.end(key, self._observer.claims_of_others(key))
@@ -155,6 +168,8 @@ class WorkspaceReconciler:
         await self._own(observed)
         observed = self._observer.observe(key) or observed
         progress, again = await self._advance(observed)
+        if progress.blocked is None:
+            self._turns.over(key)
         return _sooner(left, again, await self._reporter.report(observed, progress))
 
     async def _own(self, observed: Observed) -> None:
@@ -171,6 +186,7 @@ class WorkspaceReconciler:
         if isinstance(target, Step):
             return Progress(refused=target), Done()
         progress = Progress(demand=target.demand, update=target.update)
+        again = Again(RECHECK) if target.waits else Done()
         missing = await self._missing(observed, target)
         if missing is not None:
             return replace(progress, refused=missing), Again(SECRET_RECHECK)
@@ -181,8 +197,8 @@ class WorkspaceReconciler:
         if progress.blocked is None:
             progress = replace(progress, nodes=nodes_step(observed, target.demand))
         if progress.blocked is not None:
-            return progress, Done()
-        return await self._run(observed, target, progress), Done()
+            return progress, again
+        return await self._run(observed, target, progress), again
 
     async def _target(self, observed: Observed) -> Target | Step:
         unusable = missing_config(observed)
@@ -192,15 +208,25 @@ class WorkspaceReconciler:
             namespace=observed.key.namespace, name=observed.key.name, uid=observed.uid
         )
         wanted = inputs(observed.workspace, observed.config)
+        today, decided = self._today(observed, identity)
         kept = recorded_revision(observed, wanted)
         if kept is None:
-            kept = await self._takeover.find(observed, identity)
+            kept = await self._takeover.find(observed, identity, wanted)
+        if kept is None and (standing := standing_revision(observed, wanted)) is not None:
+            if not may_follow(standing, today):
+                kept = standing
+            elif ahead := self._turns.ahead(observed.key, self._observer.updating()):
+                return waiting_target(identity, standing, ahead, decided)
+        return target_of(observed, identity, wanted, kept, today, decided)
+
+    def _today(
+        self, observed: Observed, identity: Identity
+    ) -> tuple[Rendered | Refusal, Plan | None]:
+        """What this version makes of the Workspace, and by which plan."""
         decided = plan(observed.workspace, self._facts(observed))
         if isinstance(decided, Refusal):
-            refused = replace(decided, message=_named(decided))
-            return target_of(observed, identity, wanted, kept, refused)
-        fresh = render(decided, identity, self._options.render)
-        return target_of(observed, identity, wanted, kept, fresh, decided)
+            return replace(decided, message=_named(decided)), None
+        return render(decided, identity, self._options.render), decided
 
     def _facts(self, observed: Observed) -> Facts:
         return Facts(

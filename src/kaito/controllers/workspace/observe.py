@@ -7,7 +7,9 @@ from kaito.api.names import (
     INFERENCE_CONFIG_KEY,
     TRAINING_CONFIG_KEY,
     Annotation,
+    ConditionType,
     Label,
+    Reason,
 )
 from kaito.api.resources import NODECLAIMS, WORKSPACES
 from kaito.api.workspace import parse
@@ -30,6 +32,7 @@ OURS = Label.WORKSPACE
 
 BY_WORKSPACE = "workspace"
 BY_CONFIG = "config"
+BY_REQUEST = "update"
 
 
 def workspace_of(record: Record) -> Iterable[str]:
@@ -52,6 +55,20 @@ def config_of(record: Record) -> Iterable[str]:
     return (f"{record.meta.namespace}/{name}",) if name else ()
 
 
+def update_requested(record: Record) -> Iterable[str]:
+    """Index: one value for all Workspaces that bear the annotation which asks for an update."""
+    return (BY_REQUEST,) if Annotation.UPDATE in record.meta.annotations else ()
+
+
+def is_updating(record: Record) -> bool:
+    """Whether it bears that annotation, is not Ready, and does not just wait for its turn."""
+    conditions = record.get("status", "conditions") or ()
+    told = {c["type"]: (c["status"], c["reason"]) for c in conditions}
+    waits = told.get(ConditionType.UPDATE_AVAILABLE, ("", ""))[1] == Reason.UPDATE_WAITS
+    ready = told.get(ConditionType.READY, ("", ""))[0] == "True"
+    return not (waits or ready or record.meta.deleting)
+
+
 def only_config_keys(record: Record) -> Record:
     """What is kept of a ConfigMap: the two keys that a Workspace may refer to."""
     data = record.get("data") or {}
@@ -69,7 +86,9 @@ class CachedObserver:
     """Reads from the shared cache; declares what it needs of it."""
 
     def __init__(self, cache: Cache) -> None:
-        self._workspaces = cache.informer(WORKSPACES, indexes={BY_CONFIG: config_of}).store
+        self._workspaces = cache.informer(
+            WORKSPACES, indexes={BY_CONFIG: config_of, BY_REQUEST: update_requested}
+        ).store
         self._claims = cache.informer(NODECLAIMS, indexes={BY_WORKSPACE: workspace_of}).store
         self._nodes = cache.informer(NODES).store
         self._pods = cache.informer(
@@ -122,6 +141,11 @@ class CachedObserver:
     def users_of_config(self, key: ObjectKey) -> list[ObjectKey]:
         """The Workspaces that name this ConfigMap."""
         return [record.key for record in self._workspaces.by_index(BY_CONFIG, str(key))]
+
+    def updating(self) -> list[ObjectKey]:
+        """The Workspaces that are being updated on request, by their status."""
+        asked = self._workspaces.by_index(BY_REQUEST, BY_REQUEST)
+        return [record.key for record in asked if is_updating(record)]
 
     def _nodes_of(self, claims: list[Record]) -> list[Record]:
         names = {claim.get("status", "nodeName") for claim in claims}

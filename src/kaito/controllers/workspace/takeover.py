@@ -35,7 +35,7 @@ class Takeover:
     def __init__(self, client: ConsistentClient) -> None:
         self._client = client
 
-    async def find(self, observed: Observed, identity: Identity) -> Revision | None:
+    async def find(self, observed: Observed, identity: Identity, wanted: Json) -> Revision | None:
         """The revision that keeps what is there; None when KAITO has left nothing to keep.
 
         A Workspace that was edited after KAITO had last looked is not kept as it was: its inputs
@@ -53,7 +53,8 @@ class Takeover:
         beside = self._beside(workload, observed, headless_name(identity))
         first += [as_found(one, identity) async for one in beside]
         claims = _claims(first[0], observed)
-        return Revision(number=number, rendered=Rendered(first=tuple(first), claims=claims))
+        rendered = Rendered(first=tuple(first), claims=claims)
+        return Revision(number=number, wanted=wanted, rendered=rendered)
 
     async def _workload(self, observed: Observed) -> Json | None:
         for resource in _WORKLOADS:

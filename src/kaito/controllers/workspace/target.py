@@ -12,7 +12,7 @@ from kaito.api.names import Annotation, Reason
 from kaito.controllers.workspace.demand import Demand
 from kaito.controllers.workspace.observed import Observed
 from kaito.controllers.workspace.progress import Step, Update, stalled
-from kaito.kube.objects import Json, Record
+from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import JOBS
 from kaito.manifests.identity import Identity
 from kaito.manifests.render import Rendered
@@ -26,6 +26,8 @@ class Revision:
     """The revision in force: what the user asked for now, and the children it stands for."""
 
     number: int
+    wanted: Json
+    """The inputs it was made of."""
     rendered: Rendered
 
 
@@ -39,8 +41,25 @@ def recorded_revision(observed: Observed, wanted: Json) -> Revision | None:
         if record.meta.annotations.get(Annotation.HASH) == fingerprint:
             newest = record is observed.revisions[-1]
             number = _number(record) if newest else next_number(observed)
-            return Revision(number=number, rendered=recorded(record))
+            return Revision(number=number, wanted=wanted, rendered=recorded(record))
     return None
+
+
+def standing_revision(observed: Observed, wanted: Json) -> Revision | None:
+    """The newest revision, where `wanted` differs from its inputs by a request to update alone."""
+    if not observed.revisions:
+        return None
+    newest = observed.revisions[-1]
+    data = newest.get("data") or {}
+    before = {name: value for name, value in data.items() if name != "rendered"}
+    if _apart_from_request(before) != _apart_from_request(wanted):
+        return None
+    return Revision(number=_number(newest), wanted=before, rendered=recorded(newest))
+
+
+def _apart_from_request(wanted: Json) -> Json:
+    annotations = {k: v for k, v in wanted["annotations"].items() if k != Annotation.UPDATE}
+    return {**wanted, "annotations": annotations}
 
 
 def next_number(observed: Observed) -> int:
@@ -84,13 +103,13 @@ class Target:
     """Where one Workspace is to be taken."""
 
     identity: Identity
-    wanted: Json
-    """The user's inputs."""
     revision: Revision
     demand: Demand
     plan: Plan | None
     """What claims are made by; None where this version would refuse what is in force."""
     update: Update | None
+    waits: bool = False
+    """An update that was asked for is for later."""
 
 
 def target_of(
@@ -114,15 +133,45 @@ def target_of(
                 "stands for, and stays as it is: this version would make others beside them; "
                 "delete the Workspace and those machines, and apply it again",
             )
-        revision, update = Revision(number=next_number(observed), rendered=today), None
+        revision, update = (
+            Revision(number=next_number(observed), wanted=wanted, rendered=today),
+            None,
+        )
     return Target(
         identity=identity,
-        wanted=wanted,
         revision=revision,
         demand=Demand.of_rendered(revision.rendered, plan),
         plan=plan,
         update=update,
     )
+
+
+def waiting_target(
+    identity: Identity,
+    standing: Revision,
+    ahead: tuple[ObjectKey, ...],
+    plan: Plan | None,
+) -> Target:
+    """What stands, until those `ahead` have been updated."""
+    names = ", ".join(map(str, ahead))
+    update = Update(
+        available=True,
+        reason=Reason.UPDATE_WAITS,
+        message=f"the update that was asked for waits until these are Ready again: {names}",
+    )
+    return Target(
+        identity=identity,
+        revision=standing,
+        demand=Demand.of_rendered(standing.rendered, plan),
+        plan=plan,
+        update=update,
+        waits=True,
+    )
+
+
+def may_follow(standing: Revision, today: Rendered | Refusal) -> bool:
+    """Whether an update could be made: what runs is worth more than a refusal."""
+    return not isinstance(today, Refusal) and standing.rendered.claims != 0
 
 
 def _on_foreign_machines(observed: Observed) -> bool:
