@@ -12,12 +12,12 @@ import time
 from random import Random
 
 from benchmarks.measuring import MILLI, Row, program
-from benchmarks.pods import Recorded, pages
+from benchmarks.pods import Recorded, pages, pods
 
 from kaito.framework.controller import Controller
 from kaito.framework.logging import configure_logging
 from kaito.framework.manager import Manager
-from kaito.framework.memory import freeze
+from kaito.framework.memory import freeze, thaw
 from kaito.framework.reconcile import Done
 from kaito.framework.sources import for_object
 from kaito.kube.clock import SystemClock
@@ -46,7 +46,9 @@ def collection(rounds):
 async def collections(count, size, rounds):
     """Of an empty manager, a full one, a frozen one."""
     manager = Manager(
-        Recorded([pages(count, size, 1_000_000)]), clock=SystemClock(), random=Random(1)
+        Recorded([pages(pods(count, size, 1_000_000), 1_000_000)]),
+        clock=SystemClock(),
+        random=Random(1),
     )
     controller = Controller("noop", NoOp(), [for_object(PODS)])
     manager.add(controller)
@@ -61,7 +63,7 @@ async def collections(count, size, rounds):
         freeze()
         frozen = collection(rounds)
         stop.set()
-    gc.unfreeze()
+    thaw()
     return empty, full, frozen
 
 

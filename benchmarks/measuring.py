@@ -9,7 +9,6 @@ import argparse
 import gc
 import json
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -94,13 +93,16 @@ def processor_seconds(work: Callable[[], object]) -> float:
     return time.thread_time() - started
 
 
-def typical(measure: Callable[[], float], rounds: int) -> float:
-    """The median of several measurements; garbage is collected before each, never within."""
+def quietest(measure: Callable[[], float], rounds: int) -> float:
+    """The least of several measurements: whatever disturbs one adds to it, nothing takes away.
+
+    Garbage is collected before each, never within.
+    """
     found = []
     for _ in range(rounds):
         with uncollected():
             found.append(measure())
-    return statistics.median(found)
+    return min(found)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from kaito.kube.transport import Response, Stream
 JSON_HEADERS = {"content-type": "application/json"}
 PAGE = 500
 """Objects; what client-go and we ask for."""
+CHUNK = 1024 * 1024
+"""Bytes of a stream that arrive at once: the transport's read buffer."""
 REFUSED = b'{"kind":"Status","status":"Failure","code":400,"message":"no streamed lists here"}'
 EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
 
@@ -63,60 +65,68 @@ def _container(number, size):
     return {"name": f"c{number}", "image": "example.org/app:1.0", "env": env}
 
 
-def pages(count, size, version):
-    """A list in pages; the newest object has `version`, and the token is the next page's number."""
+def pods(count, size, version):
+    """So many, the newest at `version`."""
+    return [pod(number, size, version - count + 1 + number) for number in range(count)]
+
+
+def pages(items, version):
+    """A list at `version` in pages; the token is the number of the next page."""
     bodies = []
-    for start in range(0, count, PAGE):
-        numbers = range(start, min(count, start + PAGE))
-        items = [pod(number, size, version - count + 1 + number) for number in numbers]
-        token = str(len(bodies) + 1) if numbers.stop < count else ""
+    for start in range(0, len(items), PAGE):
+        page = items[start : start + PAGE]
+        token = str(len(bodies) + 1) if start + PAGE < len(items) else ""
         meta = json.dumps({"resourceVersion": str(version), "continue": token}).encode()
         head = b'{"kind":"PodList","apiVersion":"v1","metadata":' + meta + b',"items":['
-        bodies.append(head + b",".join(items) + b"]}")
+        bodies.append(head + b",".join(page) + b"]}")
     return bodies
 
 
-def initial_events(count, size, version):
-    """What a watch with `sendInitialEvents` begins with, up to the bookmark that ends it."""
+def streamed(items, version):
+    """A watch with `sendInitialEvents`, up to the bookmark that ends them, in chunks."""
     head = b'{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1",'
-    lines = [head + pod(n, size, version - count + 1 + n)[1:] + b"}" for n in range(count)]
     meta = {
         "resourceVersion": str(version),
         "creationTimestamp": None,
         "annotations": {"k8s.io/initial-events-end": "true"},
     }
     bookmark = {"kind": "Pod", "apiVersion": "v1", "metadata": meta}
-    lines.append(json.dumps({"type": "BOOKMARK", "object": bookmark}).encode())
-    return b"".join(line + b"\n" for line in lines)
+    lines = [head + item[1:] + b"}\n" for item in items]
+    lines.append(json.dumps({"type": "BOOKMARK", "object": bookmark}).encode() + b"\n")
+    text = b"".join(lines)
+    return [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
 
 
 class Recorded:
-    """A transport whose lists and watches were made beforehand; a page costs one turn of the loop.
+    """A transport whose answers were made beforehand; a page or a chunk costs one turn of the loop.
 
-    `answers` are states of the collection, each a list of pages. The first list reads the first.
-    `expire` ends the watch with 410, after which the next state is read.
+    `states` are those of the collection, each a list of pages, or of chunks of a streamed list.
+    The first read gets the first; `expire` ends the watch with 410, after which the next is read.
     """
 
-    def __init__(self, answers):
-        self._answers, self._at = answers, 0
+    def __init__(self, states, *, streams=False):
+        self._states, self._at = states, 0
+        self._streams = streams
         self._expired = asyncio.Event()
-        self.lists = 0
 
     async def send(self, request, *, timeout=None):
         await asyncio.sleep(0)
         page = int(request.param("continue", "0"))
-        pages = self._answers[self._at]
-        self.lists += 1
-        return Response(status=200, headers=JSON_HEADERS, body=pages[page])
+        return Response(status=200, headers=JSON_HEADERS, body=self._states[self._at][page])
 
     @asynccontextmanager
     async def stream(self, request, *, idle_timeout=None):
-        if request.param("sendInitialEvents"):
+        initial = request.param("sendInitialEvents")
+        if initial and not self._streams:
             yield Stream(status=400, headers=JSON_HEADERS, chunks=_ended(REFUSED))
         else:
-            yield Stream(status=200, headers=JSON_HEADERS, chunks=self._until_expired())
+            chunks = self._states[self._at] if initial else ()
+            yield Stream(status=200, headers=JSON_HEADERS, chunks=self._until_expired(chunks))
 
-    async def _until_expired(self):
+    async def _until_expired(self, chunks):
+        for chunk in chunks:
+            await asyncio.sleep(0)
+            yield chunk
         await self._expired.wait()
         self._expired.clear()
         yield EXPIRED

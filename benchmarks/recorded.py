@@ -15,18 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.pods import REFUSED, initial_events, pages
+from benchmarks.pods import REFUSED, pages, pods, streamed
 
 ROOT = Path(__file__).parents[1]
-CHUNK = 256 * 1024
 
 
 class Server:
     def __init__(self, count, size, *, streams):
         self.streams = streams
         version = 1_000_000
-        self.pages = pages(count, size, version)
-        self.events = initial_events(count, size, version)
+        items = pods(count, size, version)
+        self.pages, self.chunks = pages(items, version), streamed(items, version)
 
     async def serve(self, reader, writer):
         """One connection, request after request."""
@@ -48,8 +47,7 @@ class Server:
             return
         writer.write(head("transfer-encoding: chunked"))
         if "sendInitialEvents" in query:
-            for start in range(0, len(self.events), CHUNK):
-                piece = self.events[start : start + CHUNK]
+            for piece in self.chunks:
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                 await writer.drain()
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 
-from benchmarks.measuring import MICRO, Row, program, typical
+from benchmarks.measuring import MICRO, Row, program, quietest
 from benchmarks.reconciling import keys
 
 from kaito.framework.workqueue import WorkQueue
@@ -93,7 +93,7 @@ def measure(count=50_000, rounds=5):
         ("taken one by one", one_by_one),
     ):
         ours, least = (
-            typical(lambda made=made, drive=drive: asyncio.run(drive(made(), wanted)), rounds)
+            quietest(lambda made=made, drive=drive: asyncio.run(drive(made(), wanted)), rounds)
             for made in (Ours, Least)
         )
         yield Row(

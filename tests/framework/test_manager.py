@@ -9,6 +9,7 @@ from kaito.apiserver.door import in_process
 from kaito.framework.controller import Controller, ControllerOptions
 from kaito.framework.fence import Fenced
 from kaito.framework.manager import StopOverdue
+from kaito.framework.memory import thaw
 from kaito.framework.reconcile import Again, Done
 from kaito.framework.sources import for_object
 from kaito.kube.objects import Resource
@@ -490,10 +491,10 @@ async def test_what_lives_long_is_hidden_from_the_collector_after_the_first_sync
     world = World()
     manager = world.manager(freeze_after_sync=True)
     manager.add(controller(Scripted()))
-    gc.unfreeze()
+    thaw()
     try:
         async with running(manager):
             await world.clock.sleep(1)
             assert gc.get_freeze_count() > 1000
     finally:
-        gc.unfreeze()
+        thaw()

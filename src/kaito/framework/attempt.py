@@ -68,7 +68,8 @@ class Attempt:
         task was cancelled from outside.
         """
         facts = self._enter(item.key)
-        once = _Once(release)
+        # Without a deadline nobody but us releases: a million runs need no million guards.
+        once = release if self.timeout is None else _Once(release)
         started = self.clock.monotonic()
         self.metrics.active += 1
         try:
@@ -95,7 +96,7 @@ class Attempt:
         return collect_facts()
 
     async def _outcome(
-        self, item: Item[ObjectKey], once: "_Once", started: float, facts: dict[str, Any]
+        self, item: Item[ObjectKey], once: Callable[[], None], started: float, facts: dict[str, Any]
     ) -> Outcome:
         try:
             work: Awaitable[Result] = report_blocking(
@@ -118,7 +119,11 @@ class Attempt:
         return "success"
 
     async def _in_time(
-        self, task: asyncio.Task[Any], timeout: float, work: Awaitable[Result], once: "_Once"
+        self,
+        task: asyncio.Task[Any],
+        timeout: float,
+        work: Awaitable[Result],
+        once: Callable[[], None],
     ) -> Result:
         deadline = Deadline(task, self.clock, timeout, lambda: self._stuck(once))
         try:
@@ -137,7 +142,7 @@ class Attempt:
         self.metrics.timeouts += 1
         return ReconcileTimeout(f"the run took longer than {timeout:g} seconds")
 
-    def _stuck(self, once: "_Once") -> None:
+    def _stuck(self, once: Callable[[], None]) -> None:
         # Called by a timer, whose context is that of the run.
         self.log.error("reconcile ignores its cancellation; its worker is replaced")
         once()

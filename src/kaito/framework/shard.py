@@ -6,7 +6,7 @@ loop as often as it likes, and is then swapped in within one step. Nobody ever s
 
 import heapq
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 from kaito.framework.events import Added, Deleted, Event, Updated
 from kaito.framework.index import Index, IndexFunction, Key
@@ -59,7 +59,7 @@ class Shard:
         Deletions (tombstones) are reported first, then additions and updates in list order.
         """
         known = set(self.indexes)
-        content, changed = await self._compare(records, pause)
+        content, replaced, changed = await self._compare(records, pause)
         gone = await self._missing(content, pause)
         indexes = {name: Index(self.indexes[name].function) for name in sorted(known)}
         for count, (key, record) in enumerate(content.items(), 1):
@@ -69,10 +69,10 @@ class Shard:
                 await pause()
         for name in sorted(self.indexes.keys() - known):  # declared while we yielded
             indexes[name] = self._indexed(content, self.indexes[name].function)
-        before, events = list(self.records.values()), [*gone, *changed]
-        del gone, changed
+        before, events = self.records, [*gone, *replaced, *changed]
+        del gone, replaced, changed
         self._swap(content, indexes, version, events)
-        await _let_go(pause, before, events)
+        await _let_go(before, events, pause)
 
     def known(self, record: Record) -> Record:
         """The very record that is held, if it is of the same uid and resourceVersion; else this."""
@@ -164,8 +164,10 @@ class Shard:
 
     async def _compare(
         self, records: Iterable[Record], pause: Pause
-    ) -> tuple[dict[Key, Record], list[Event]]:
+    ) -> tuple[dict[Key, Record], list[Event], list[Event]]:
+        """What there will be, whose namesakes are gone for it, and what else has happened."""
         content: dict[Key, Record] = {}
+        replaced: list[Event] = []
         changed: list[Event] = []
         for count, record in enumerate(records, 1):
             key = (record.meta.namespace, record.meta.name)
@@ -174,15 +176,17 @@ class Shard:
                 content[key] = old
             else:
                 content[key] = record
-                changed += _difference(old, record, initial=not self.version)
+                *gone, news = _difference(old, record, initial=not self.version)
+                replaced += gone
+                changed.append(news)
             if count % SLICE == 0:
                 await pause()
-        return content, changed
+        return content, replaced, changed
 
     async def _missing(self, content: Mapping[Key, Record], pause: Pause) -> list[Event]:
         gone: list[Event] = []
-        for count, (key, record) in enumerate(tuple(self.records.items()), 1):
-            if key not in content:
+        for count, key in enumerate(tuple(self.records), 1):
+            if key not in content and (record := self.records.get(key)) is not None:
                 gone.append(Deleted(record, tombstone=True))
             if count % SLICE == 0:
                 await pause()
@@ -197,8 +201,7 @@ class Shard:
     ) -> None:
         self.records, self.indexes, self.version = content, indexes, version
         self.synced = True
-        deletions_first = sorted(events, key=lambda event: not isinstance(event, Deleted))
-        self._emit(self._without_moved(deletions_first))
+        self._emit(self._without_moved(events))
         for key in tuple(self._vanishing):
             self._vanished(key)
         self._progress()
@@ -251,12 +254,15 @@ class Shard:
             heapq.heappop(self._waiting)[2]()
 
 
-async def _let_go(pause: Pause, *lists: list[Any]) -> None:
+async def _let_go(records: dict[Key, Record], events: list[Event], pause: Pause) -> None:
     """Freeing thirty thousand records at once stops the loop for longer than decoding a page."""
-    for held in lists:
-        while len(held) > SLICE:
-            del held[-SLICE:]
-            await pause()
+    while len(records) > SLICE:
+        for _ in range(SLICE):
+            records.popitem()
+        await pause()
+    while len(events) > SLICE:
+        del events[-SLICE:]
+        await pause()
 
 
 def same_version(a: Record, b: Record) -> bool:
