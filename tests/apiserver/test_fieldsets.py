@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaito.apiserver.fieldsets import FieldSet, dotted
+from kaito.apiserver.fieldsets import FieldSet, dotted, has_all, meets
 
 ELEMENTS = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
 PATHS = st.lists(ELEMENTS, min_size=1, max_size=3).map(tuple)
@@ -49,3 +49,24 @@ def test_paths_are_shown_as_the_server_shows_them():
     path = ("f:spec", 'k:{"name":"a","port":1}', 'v:"x"')
 
     assert dotted(path) == '.spec[name="a",port=1][="x"]'
+
+
+def test_what_two_sets_share_is_told_from_the_text_alone():
+    """Asking the text gives the same answers as reading it."""
+    stored = {"f:a": {".": {}, "f:b": {}}, "f:c": {'k:{"n":"x"}': {"f:d": {}}}, "f:e": {}}
+    read = FieldSet.from_json(stored)
+    asked = [
+        FieldSet.of("a"),
+        FieldSet.of("a.b"),
+        FieldSet.of("c"),
+        FieldSet.of("e", "a.b"),
+        FieldSet.of("e", "z"),
+        FieldSet.of("e.f"),
+        FieldSet.from_json({"f:c": {'k:{"n":"x"}': {"f:d": {}}}}),
+        FieldSet.from_json({"f:c": {'k:{"n":"x"}': {}}}),
+        FieldSet(),
+    ]
+
+    for other in asked:
+        assert meets(stored, other) == bool(read.intersection(other))
+        assert has_all(stored, other) == (not other.difference(read))

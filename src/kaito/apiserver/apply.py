@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from kaito.apiserver import fieldsets, managedfields, typed
-from kaito.apiserver.comparing import compare
+from kaito.apiserver.comparing import compare, own
 from kaito.apiserver.fieldsets import FieldSet, Path
 from kaito.apiserver.managedfields import APPLY, UPDATE, Manager, Owned, Owners, Shape
 from kaito.apiserver.status import Refused, bad_request
@@ -100,7 +100,7 @@ def _group_version(config: Json) -> str:
 def _before_first_apply(live: Json, shape: Shape, now: str) -> Owners:
     """What was there before anybody applied belongs to nobody in particular."""
     change = compare(shape.empty, live, shape.type).without(shape.ignored)
-    fields = managedfields.own(change.modified.union(change.added))
+    fields = change.own
     if not fields:
         return {}
     manager = Manager(managedfields.BEFORE_FIRST_APPLY, UPDATE, shape.version, shape.subresource)
@@ -119,7 +119,7 @@ def _step(
     kept, conflicts, _ = managedfields.changed(live, obj, claimed, shape, but=me)
     if conflicts and not force:
         raise Conflicts(conflicts)
-    stripped = managedfields.own(kept[me].fields)
+    stripped = own(kept[me].fields)
     if stripped:
         kept[me] = Owned(stripped, shape.version, kept[me].time)
     else:

@@ -1,37 +1,98 @@
 """What changed on the way from one value to another, in the fields of its type."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Final, final
 
 from kaito.apiserver import fieldsets
 from kaito.apiserver.fieldsets import FieldSet, Path
+from kaito.apiserver.outlines import Unusual, outline
 from kaito.apiserver.typed import UNKNOWN, Type, content, like
+from kaito.kube.objects import Json
 from kaito.kube.schema.fields import MISSING
+
+_MOST_KNOWN: Final = 2048
+"""Comparisons that are remembered."""
+
+
+_NEVER_OWNED: Final = FieldSet.of(
+    "apiVersion",
+    "kind",
+    "metadata",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.creationTimestamp",
+    "metadata.selfLink",
+    "metadata.uid",
+    "metadata.clusterName",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+)
+
+
+def own(fields: FieldSet) -> FieldSet:
+    """What of a set can be owned at all: not the name, not the version ..."""
+    return fields.difference(_NEVER_OWNED)
 
 
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """What changed on the way from one value to another. No path is in two of the sets."""
+    """What changed on the way from one value to another. No path is in two of the sets.
+
+    Shared between writes that touch the same fields: nothing of it is ever changed.
+    """
 
     removed: FieldSet = field(default_factory=FieldSet)
     modified: FieldSet = field(default_factory=FieldSet)
     added: FieldSet = field(default_factory=FieldSet)
+    _less: "tuple[FieldSet, Comparison] | None" = field(default=None, repr=False, compare=False)
 
     @cached_property
     def given(self) -> FieldSet:
         """What was given a value."""
         return self.modified.union(self.added)
 
+    @cached_property
+    def own(self) -> FieldSet:
+        """What whoever made the change owns from now on."""
+        return own(self.given)
+
     def without(self, ignored: FieldSet) -> "Comparison":
         """As if some fields had not changed."""
-        sets = (self.removed, self.modified, self.added)
-        return Comparison(*(one.without(ignored) for one in sets))
+        if not ignored:
+            return self
+        if self._less is None or self._less[0] is not ignored:
+            sets = (self.removed, self.modified, self.added)
+            removed, modified, added = (one.without(ignored) for one in sets)
+            less = Comparison(removed, modified, added)
+            object.__setattr__(self, "_less", (ignored, less))
+            return less
+        return self._less[1]
 
 
-def compare(old: Any, new: Any, type_: Type) -> Comparison:
-    """The difference of two values."""
+def compare(old: Json, new: Json, type_: Type) -> Comparison:
+    """The difference of two objects."""
+    try:
+        key = (type_, outline(old, new, type_))
+    except Unusual:
+        return compared(old, new, type_)
+    found = _known.get(key)
+    if found is None:
+        found = compared(old, new, type_)
+        if len(_known) >= _MOST_KNOWN:
+            del _known[next(iter(_known))]
+        _known[key] = found
+    return found
+
+
+_known: dict[Hashable, Comparison] = {}
+
+
+def compared(old: Json, new: Json, type_: Type) -> Comparison:
+    """The same, without a memory."""
     found = Comparison()
     _compare(old, new, type_, (), found)
     return found

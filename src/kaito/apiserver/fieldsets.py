@@ -8,16 +8,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, final
 
-import msgspec
-
 from kaito.kube.objects import Json
 from kaito.kube.schema.fields import compact, quote
 
 Path = tuple[str, ...]
-_encode: Final = msgspec.json.Encoder().encode
-_MOST_KNOWN: Final = 4096
-_known: "dict[bytes, FieldSet]" = {}
-"""By text, the oldest first. Whoever reads a set leaves it as it is."""
 _RANK: Final = {"f": 0, "k": 1, "v": 2, "i": 3}
 
 
@@ -44,25 +38,14 @@ class FieldSet:
 
     @classmethod
     def from_json(cls, fields: Json) -> "FieldSet":
-        """Read `fieldsV1`. Most objects of a kind say the same there: the set is shared."""
-        text = _encode(fields)
-        known = _known.get(text)
-        if known is None:
-            known = cls._read(fields)
-            if len(_known) >= _MOST_KNOWN:
-                _known.pop(next(iter(_known)))
-            _known[text] = known
-        return known
-
-    @classmethod
-    def _read(cls, fields: Json) -> "FieldSet":
+        """Read `fieldsV1`."""
         made = cls()
         for element, below in fields.items():
             if element == ".":
                 continue
             if not below or "." in below:
                 made.members.add(element)
-            child = cls._read(below)
+            child = cls.from_json(below)
             if child:
                 made.children[element] = child
         return made
@@ -169,6 +152,24 @@ class FieldSet:
             if element not in other.members
         }
         return FieldSet(self.members - other.members, _filled(children))
+
+
+def meets(fields: Json, other: FieldSet) -> bool:
+    """Whether `fieldsV1` and a set have a member in common; without reading all of the former."""
+    for element in other.members:
+        below = fields.get(element)
+        if below is not None and (not below or "." in below):
+            return True
+    return any(meets(fields[e], child) for e, child in other.children.items() if e in fields)
+
+
+def has_all(fields: Json, other: FieldSet) -> bool:
+    """Whether every member of a set is one of `fieldsV1`."""
+    for element in other.members:
+        below = fields.get(element)
+        if below is None or (below and "." not in below):
+            return False
+    return all(has_all(fields.get(e) or {}, child) for e, child in other.children.items())
 
 
 def _filled(children: dict[str, FieldSet]) -> dict[str, FieldSet]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, final
 
 from kaito.apiserver import typed
 from kaito.apiserver.comparing import Comparison, compare
-from kaito.apiserver.fieldsets import FieldSet
+from kaito.apiserver.fieldsets import FieldSet, has_all, meets
 from kaito.apiserver.status import Refused
 from kaito.apiserver.typed import Type
 from kaito.kube.objects import Json
@@ -21,21 +21,6 @@ BEFORE_FIRST_APPLY: Final = "before-first-apply"
 ANCIENT: Final = "ancient-changes"
 MOST_UPDATERS: Final = 10
 """Older update managers are merged into one (`DefaultMaxUpdateManagers` of apimachinery)."""
-
-_NEVER_OWNED: Final = FieldSet.of(
-    "apiVersion",
-    "kind",
-    "metadata",
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.creationTimestamp",
-    "metadata.selfLink",
-    "metadata.uid",
-    "metadata.clusterName",
-    "metadata.generation",
-    "metadata.managedFields",
-    "metadata.resourceVersion",
-)
 
 
 class Manager(NamedTuple):
@@ -48,13 +33,51 @@ class Manager(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class Owned:
-    """What one manager owns, in the words of one apiVersion."""
+    """What one manager owns, in the words of one apiVersion. Immutable.
 
-    fields: FieldSet
-    version: str
-    time: str = ""
+    What is stored is read when somebody has to know it: most writes touch nothing of it.
+    """
+
+    __slots__ = ("_fields", "_stored", "time", "version")
+
+    def __init__(
+        self, fields: FieldSet | None, version: str, time: str = "", *, stored: Json | None = None
+    ) -> None:
+        """`stored`: the `fieldsV1`, as `write` wrote it, instead of `fields`."""
+        self._fields = fields
+        self._stored = stored
+        self.version = version
+        self.time = time
+
+    @property
+    def fields(self) -> FieldSet:
+        if self._fields is None:
+            self._fields = FieldSet.from_json(self._stored or {})
+        return self._fields
+
+    def json(self) -> Json:
+        """`fieldsV1`. Not to be changed."""
+        return self.fields.to_json() if self._stored is None else self._stored
+
+    def meets(self, fields: FieldSet) -> bool:
+        """Whether it owns any of these."""
+        if self._fields is None:
+            return meets(self._stored or {}, fields)
+        return bool(self._fields.intersection(fields))
+
+    def with_(self, fields: FieldSet, version: str, time: str) -> "Owned":
+        """These too, in the words of `version`."""
+        if self._stored and has_all(self._stored, fields):
+            return Owned(None, version, time, stored=self._stored)
+        return Owned(self.fields.union(fields), version, time)
+
+    def without(self, fields: FieldSet) -> "Owned":
+        """Less these."""
+        return Owned(self.fields.difference(fields), self.version, self.time)
+
+    def __bool__(self) -> bool:
+        return bool(self._stored if self._fields is None else self._fields)
 
 
 Owners = dict[Manager, Owned]
@@ -99,8 +122,8 @@ class Unreadable(ValueError):
     """The managedFields that a client sent are not managedFields."""
 
 
-def read(entries: list[Json] | None) -> Owners:
-    """Decode `managedFields`. Raises Unreadable."""
+def read(entries: list[Json] | None, *, stored: bool = False) -> Owners:
+    """Decode `managedFields`. Raises Unreadable. `stored`: they are as `write` wrote them."""
     owners: Owners = {}
     for given in entries or ():
         entry = given or {}
@@ -117,8 +140,12 @@ def read(entries: list[Json] | None) -> Owners:
             version if operation == UPDATE else "",
             entry.get("subresource", ""),
         )
-        fields = FieldSet.from_json(entry.get("fieldsV1") or {})
-        owners[manager] = Owned(fields, version, entry.get("time", ""))
+        fields, time = entry.get("fieldsV1") or {}, entry.get("time", "")
+        owners[manager] = (
+            Owned(None, version, time, stored=fields)
+            if stored
+            else Owned(FieldSet.from_json(fields), version, time)
+        )
     return owners
 
 
@@ -134,7 +161,7 @@ def write(owners: Owners) -> list[Json]:
         if owned.time:
             entry["time"] = owned.time
         entry["fieldsType"] = "FieldsV1"
-        entry["fieldsV1"] = owned.fields.to_json()
+        entry["fieldsV1"] = owned.json()
         if manager.subresource:
             entry["subresource"] = manager.subresource
         entries.append(entry)
@@ -183,20 +210,14 @@ def changed(
             before, after = shape.at(old, owned.version), shape.at(new, owned.version)
             comparison = compare(before, after, type_).without(shape.ignored)
             comparisons[owned.version] = comparison
-        taken = owned.fields.intersection(comparison.given)
-        if taken:
-            conflicts[manager] = taken
-        left = owned.fields.difference(taken).difference(comparison.removed)
-        if left is owned.fields:
+        if owned.meets(comparison.given):
+            taken = conflicts[manager] = owned.fields.intersection(comparison.given)
+            owned = owned.without(taken)
+        if owned.meets(comparison.removed):
+            owned = owned.without(comparison.removed)
+        if owned:
             kept[manager] = owned
-        elif left:
-            kept[manager] = Owned(left, owned.version, owned.time)
     return kept, conflicts, comparisons[shape.version]
-
-
-def own(fields: FieldSet) -> FieldSet:
-    """What of a set can be owned at all: not the name, not the version ..."""
-    return fields.difference(_NEVER_OWNED)
 
 
 _SELF: Final = Manager("", UPDATE)
@@ -218,11 +239,14 @@ def track(old: Json | None, new: Json, manager: Manager, shape: Shape, now: str)
         owners, _, change = changed(before, bare(new), owners, shape, but=_SELF)
     except (typed.Unfit, Refused):
         return  # validation will say what is wrong with it; nobody owns what cannot be compared
-    mine = own(change.modified.union(change.added).without(shape.ignored))
+    mine = change.own
     if mine:
         previous = owners.get(manager)
-        fields = mine if previous is None else previous.fields.union(mine)
-        owners[manager] = Owned(fields, shape.version, now)
+        owners[manager] = (
+            Owned(mine, shape.version, now)
+            if previous is None
+            else previous.with_(mine, shape.version, now)
+        )
     entries = write(_capped(owners))
     if entries:
         metadata["managedFields"] = entries
@@ -235,11 +259,11 @@ def _starting(old: Json | None, given: list[Json] | None, shape: Shape) -> Owner
     if given is not None and given in ([], [{}]):
         return {}
     try:
-        owners = read(given)
+        owners = read(given, stored=given == stored)
     except Unreadable:
         owners = {}
     try:
-        return owners or read(stored)
+        return owners or read(stored, stored=True)
     except Unreadable:
         return {}
 
