@@ -5,7 +5,7 @@ import pytest
 from kaito.api.resources import NODECLAIMS, WORKSPACES
 from kaito.kube.errors import NotFound
 from kaito.kube.objects import ObjectKey
-from kaito.kube.resources import CONTROLLERREVISIONS, PODS, SECRETS, SERVICES
+from kaito.kube.resources import CONTROLLERREVISIONS, PODS, SECRETS, SERVICES, STATEFULSETS
 from tests.scenarios.installation import NAMES, RESOURCES, Installation
 from tests.scenarios.world import world
 
@@ -13,7 +13,40 @@ INFERENCE = "inference-phi-4-mini"
 TUNING = "tuning-phi-3-mini-128k"
 
 
-async def installed(here, name, change=lambda _: None):
+def as_it_was(_):
+    """As recorded."""
+
+
+def as_deployment(found):
+    """As KAITO before v0.8 ran inference."""
+    for obj in found.objects:
+        if obj["kind"] == "StatefulSet":
+            obj["kind"] = "Deployment"
+            spec = obj["spec"]
+            kept = ("replicas", "revisionHistoryLimit", "selector", "template")
+            obj["spec"] = {name: spec[name] for name in kept}
+        if obj["kind"] == "Service":
+            obj["spec"]["selector"].pop("statefulset.kubernetes.io/pod-name", None)
+    found.objects = [o for o in found.objects if not o["metadata"]["name"].endswith("-headless")]
+
+
+def with_local_disks(found):
+    """As KAITO renders it where a StorageClass of local NVMe disks exists."""
+    spec = found.workload["spec"]
+    pod = spec["template"]["spec"]
+    pod["volumes"] = [v for v in pod["volumes"] if v["name"] != "model-weights-volume"]
+    claim = {
+        "metadata": {"name": "model-weights-volume"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "87Gi"}},
+            "storageClassName": "kaito-local-nvme-disk",
+        },
+    }
+    spec["volumeClaimTemplates"] = [claim]
+
+
+async def installed(here, name, change=as_it_was):
     """KAITO's work, done, and KAITO gone."""
     found = Installation(name)
     change(found)
@@ -308,11 +341,14 @@ async def test_an_edit_of_what_this_version_does_not_serve_is_refused_and_nothin
         await operator.stop()
 
 
-async def test_an_edit_that_nobody_had_acted_on_rolls_out():
-    """Between KAITO's end and our start the user edits: the edit is what counts."""
+@pytest.mark.parametrize("change", [as_it_was, as_deployment, with_local_disks])
+async def test_an_edit_that_nobody_had_acted_on_rolls_out(change):
+    """Between KAITO's end and our start the user edits: the edit is what counts, and whatever was
+    there makes way for it."""
     async with world() as here:
-        found = await installed(here, INFERENCE)
+        found = await installed(here, INFERENCE, change)
         before = await command(here, found)
+        pools = here.arm.states()
         preset = {"preset": {"presetOptions": {"modelAccessSecret": "hf"}}}
         await here.client.create(
             SECRETS,
@@ -321,24 +357,15 @@ async def test_an_edit_that_nobody_had_acted_on_rolls_out():
         await edit(here, found, inference=preset)
 
         operator = here.operator()
-        await here.clock.sleep(60)
+        await here.clock.sleep(120)
         await here.ready(found.name)
 
-        assert await command(here, found) != before
+        after = await here.client.get(STATEFULSETS, found.key)
+        assert after.get("spec", "template", "spec")["containers"][0]["command"] != before
+        assert after.get("spec", "volumeClaimTemplates") is None
+        assert set(await pods(here)) == {f"{found.name}-0"}
+        assert here.arm.states() == pools
         await operator.stop()
-
-
-def as_deployment(found):
-    """As KAITO before v0.8 ran inference."""
-    for obj in found.objects:
-        if obj["kind"] == "StatefulSet":
-            obj["kind"] = "Deployment"
-            spec = obj["spec"]
-            kept = ("replicas", "revisionHistoryLimit", "selector", "template")
-            obj["spec"] = {name: spec[name] for name in kept}
-        if obj["kind"] == "Service":
-            obj["spec"]["selector"].pop("statefulset.kubernetes.io/pod-name", None)
-    found.objects = [o for o in found.objects if not o["metadata"]["name"].endswith("-headless")]
 
 
 async def test_a_deployment_of_an_early_kaito_is_kept_until_an_edit():
@@ -358,22 +385,6 @@ async def test_a_deployment_of_an_early_kaito_is_kept_until_an_edit():
         assert set(await pods(here)) == {f"{found.name}-0"}
         assert here.arm.meter.pools_created == 0
         await operator.stop()
-
-
-def with_local_disks(found):
-    """As KAITO renders it where a StorageClass of local NVMe disks exists."""
-    spec = found.workload["spec"]
-    pod = spec["template"]["spec"]
-    pod["volumes"] = [v for v in pod["volumes"] if v["name"] != "model-weights-volume"]
-    claim = {
-        "metadata": {"name": "model-weights-volume"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "87Gi"}},
-            "storageClassName": "kaito-local-nvme-disk",
-        },
-    }
-    spec["volumeClaimTemplates"] = [claim]
 
 
 async def test_what_cannot_be_changed_is_made_anew_at_an_edit_and_not_before():

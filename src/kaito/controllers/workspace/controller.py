@@ -211,7 +211,7 @@ class WorkspaceReconciler:
         today, decided = self._today(observed, identity)
         kept = recorded_revision(observed, wanted)
         if kept is None:
-            kept = await self._takeover.find(observed, identity, wanted)
+            kept = await self._takeover.find(observed, identity)
         if kept is None and (standing := standing_revision(observed, wanted)) is not None:
             if not may_follow(standing, today):
                 kept = standing

@@ -35,26 +35,27 @@ class Takeover:
     def __init__(self, client: ConsistentClient) -> None:
         self._client = client
 
-    async def find(self, observed: Observed, identity: Identity, wanted: Json) -> Revision | None:
+    async def find(self, observed: Observed, identity: Identity) -> Revision | None:
         """The revision that keeps what is there; None when KAITO has left nothing to keep.
 
-        A Workspace that was edited after KAITO had last looked is not kept as it was: its inputs
-        have changed, and that rolls out.
+        Its inputs are those that KAITO saw. A Workspace that was edited since is taken over all
+        the same, and then has new inputs, as after any edit.
         """
         if observed.revisions or not had_by_kaito(observed):
             return None
         workload = await self._workload(observed)
         if workload is None:
             return None
-        number = _number(workload) or _newest(observed)
-        if edited_since(observed, number):
-            return None
         first = [as_found(workload, identity)]
         beside = self._beside(workload, observed, headless_name(identity))
         first += [as_found(one, identity) async for one in beside]
         claims = _claims(first[0], observed)
-        rendered = Rendered(first=tuple(first), claims=claims)
-        return Revision(number=number, wanted=wanted, rendered=rendered)
+        number = _number(workload) or _newest(observed)
+        return Revision(
+            number=number,
+            wanted=inputs_seen(observed, number),
+            rendered=Rendered(first=tuple(first), claims=claims),
+        )
 
     async def _workload(self, observed: Observed) -> Json | None:
         for resource in _WORKLOADS:
@@ -90,16 +91,16 @@ def had_by_kaito(observed: Observed) -> bool:
     return marked or bool(observed.former_revisions)
 
 
-def edited_since(observed: Observed, number: int) -> bool:
-    """Whether the Workspace asks for something else than KAITO's revision of that number."""
+def inputs_seen(observed: Observed, number: int) -> Json:
+    """The inputs of KAITO's revision of that number; the present ones where it is not known."""
     found = [r for r in observed.former_revisions if _revision(r) == number]
     if not found:
-        return False
-    now = observed.record.json()
+        return inputs(observed.workspace, observed.config)
     data = found[-1].get("data") or {}
-    then = {**now, **{name: data.get(name) for name in ("resource", "inference", "tuning")}}
-    recorded = parse(record_of({k: v for k, v in then.items() if v is not None}))
-    return inputs(recorded, observed.config) != inputs(observed.workspace, observed.config)
+    fields = {name: data.get(name) for name in ("resource", "inference", "tuning")}
+    then = {name: value for name, value in fields.items() if value is not None}
+    now = {k: v for k, v in observed.record.json().items() if k not in fields}
+    return inputs(parse(record_of(now | then)), observed.config)
 
 
 def _claims(workload: Json, observed: Observed) -> int:
