@@ -43,7 +43,7 @@ class ToldInformer:
         self.options, self.problem, self.listening = options, "", []
         self.store = object()
 
-    def subscribe(self, handler, name=""):
+    def subscribe(self, handler, name="", *, resync=0.0):
         self.listening.append(Listening(handler))
         return self.listening[-1]
 

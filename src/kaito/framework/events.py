@@ -17,7 +17,7 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):
-    """An object changed. `old` and `new` have the same uid."""
+    """An object changed; or, on a resync, it did not, and `old` is `new`. The uid is the same."""
 
     old: Record
     new: Record

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import final
 
-from kaito.framework.events import Added, Event
+from kaito.framework.events import Added, Event, Updated
 from kaito.framework.index import IndexFunction, Key
 from kaito.framework.reading import allow_incomplete
 from kaito.framework.reflector import Reflector, ReflectorOptions, Transform
+from kaito.framework.resync import Resync
 from kaito.framework.scope import Scope
 from kaito.framework.shard import Shard
 from kaito.framework.store import Store
@@ -76,6 +77,9 @@ class Informer:
         self.store = Store(options.resource, options.indexes, len(self._scopes))
         self.store.observe(self._dispatch)
         self._subscriptions: list[Subscription] = []
+        self._random = random
+        self._resyncs: dict[Subscription, Resync] = {}
+        self._running = False
         self._told_synced = False
         self._synced = asyncio.Event()
         self._reflectors = tuple(
@@ -94,11 +98,14 @@ class Informer:
             for scope, shard in zip(self._scopes, self.store.shards, strict=True)
         )
 
-    def subscribe(self, handler: Handler, name: str = "") -> Subscription:
+    def subscribe(self, handler: Handler, name: str = "", *, resync: float = 0.0) -> Subscription:
         """Call `handler` for every object and then for every change, in order.
 
         What is there already is told as `Added` with `initial` set. The handler runs on the loop,
         must be quick, and does not stop anything by raising: that is logged and counted.
+
+        With `resync`, every so many seconds, give or take a tenth, it is also told of every object
+        that is there: as `Updated`, with the same record as old and new.
         """
         subscription = Subscription(handler, name or self.resource.group_kind, self._count)
         present = [Added(record, initial=True) for record in self._held()]
@@ -106,23 +113,37 @@ class Informer:
         if self._told_synced:
             subscription.initial_done()
         self._subscriptions.append(subscription)
+        if resync > 0:
+            self._resyncs[subscription] = Resync(
+                self._clock, self._random, resync, lambda: self._repeat(subscription)
+            )
+            if self._running:
+                self._resyncs[subscription].start()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """The handler is not called again; what it was yet to be told is dropped."""
         subscription.close()
         self._subscriptions.remove(subscription)
+        if (resync := self._resyncs.pop(subscription, None)) is not None:
+            resync.stop()
 
     async def run(self) -> None:
         """List and watch until cancelled. May be run again: what is held meanwhile grows old, and
         the next list tells what has changed, deletions included."""
         for shard in self.store.shards:
             shard.begin()
+        self._running = True
+        for resync in self._resyncs.values():
+            resync.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for reflector in self._reflectors:
                     tasks.create_task(reflector.run(), name=f"reflector {self.resource.plural}")
         finally:
+            self._running = False
+            for resync in self._resyncs.values():
+                resync.stop()
             for shard in self.store.shards:
                 shard.end()
             self._told_synced = False
@@ -179,6 +200,10 @@ class Informer:
 
     def _held(self) -> Sequence[Record]:
         return [record for shard in self.store.shards for record in shard.records.values()]
+
+    def _repeat(self, subscription: Subscription) -> None:
+        if self.store.synced:
+            subscription.offer([Updated(record, record) for record in self._held()])
 
     def _dispatch(self, events: Sequence[Event]) -> None:
         for subscription in tuple(self._subscriptions):

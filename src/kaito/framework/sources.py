@@ -49,7 +49,9 @@ class Informer(Protocol):
         """Why the kind cannot be followed at the moment; empty while all is well."""
         ...
 
-    def subscribe(self, handler: Callable[[Event], None], name: str = "") -> Subscription: ...
+    def subscribe(
+        self, handler: Callable[[Event], None], name: str = "", *, resync: float = 0.0
+    ) -> Subscription: ...
 
     def unsubscribe(self, subscription: Any) -> None:
         """The handler is not called any more."""
@@ -107,6 +109,9 @@ class Watch:
     resource: Resource
     to_keys: ToKeys
     predicate: Predicate | None = None
+    resync: float = 0.0
+    """Seconds, give or take a tenth, after which all objects are looked at again, at low priority;
+    0: never. `kaito.framework.resync.RESYNC` is controller-runtime's period."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """For the informer: selectors, namespaces, indexes, transform ..."""
 
@@ -122,7 +127,7 @@ class Watch:
                 enqueue(key, priority)
 
         informer = informers.informer(self.resource, **self.options)
-        return Feed(self.resource, informer, informer.subscribe(handle))
+        return Feed(self.resource, informer, informer.subscribe(handle, resync=self.resync))
 
     def _keys(self, event: Event) -> Iterable[ObjectKey]:
         if not isinstance(event, Updated):
@@ -182,9 +187,13 @@ def _controller_of(owner: Resource) -> ToKeys:
     return to_keys
 
 
-def for_object(resource: Resource, *, predicate: Predicate | None = None, **options: Any) -> Source:
-    """Every object of the kind is a key. `options` go to the informer."""
-    return Watch(resource=resource, to_keys=_itself, predicate=predicate, options=options)
+def for_object(
+    resource: Resource, *, predicate: Predicate | None = None, resync: float = 0.0, **options: Any
+) -> Source:
+    """Every object of the kind is a key. `options` go to the informer; `resync`: see `Watch`."""
+    return Watch(
+        resource=resource, to_keys=_itself, predicate=predicate, resync=resync, options=options
+    )
 
 
 def owned_by(
