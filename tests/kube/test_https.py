@@ -108,6 +108,38 @@ async def test_connections_are_kept_and_shared(tmp_path):
     assert len(ports) == 1
 
 
+@pytest.mark.parametrize("how", ["stream", "send"])
+async def test_a_connection_that_is_given_up_is_closed_at_once(tmp_path, monkeypatch, how):
+    """A watch that was left and an answer that never ends leave no socket waiting for the peer."""
+    made = []
+
+    def remembered(address):
+        made.append(_socket(address))
+        return made[-1]
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"{}")
+        arrived.set()
+        await left.wait()
+        return response
+
+    monkeypatch.setattr("kaito.kube.https._socket", remembered)
+    arrived, left = asyncio.Event(), asyncio.Event()
+    async with serve(handler, tmp_path) as url, connect(url) as transport:
+        if how == "stream":
+            async with transport.stream(GET, idle_timeout=5):
+                await arrived.wait()
+        else:
+            with pytest.raises(RequestTimeout):
+                await transport.send(GET, timeout=0.3)
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert [one.fileno() for one in made] == [-1]
+        left.set()
+
+
 async def test_the_look_up_of_a_name_is_measured(tmp_path):
     """Once per connection; an address needs none."""
     looked_up = []

@@ -8,8 +8,8 @@ comes is taken as it comes, in chunks, for a line may be longer than any line re
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -69,7 +69,7 @@ class HttpsTransport:
         )
         try:
             response = await self._open(request, limits)
-            async with response:
+            with _cut_unless_read(response):
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._failure(error) from error
@@ -89,12 +89,9 @@ class HttpsTransport:
             response = await self._open(request, limits)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._failure(error) from error
-        try:
+        with _cut_unless_read(response):
             chunks = self._chunks(response, idle_timeout)
             yield Stream(status=response.status, headers=_headers(response), chunks=chunks)
-        finally:
-            # Closing, not releasing: the rest of a stream is of no use to anyone.
-            response.close()
 
     async def close(self) -> None:
         self._closed = True
@@ -224,6 +221,22 @@ class _Timed(AbstractResolver):
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+@contextmanager
+def _cut_unless_read(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Cut the connection of an answer that is left before its end. The rest is of no use to anyone,
+    and to close TLS in good order would leave a socket behind that waits for a peer which may be
+    gone, even when the whole transport is closed.
+    """
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    try:
+        yield
+    finally:
+        if transport is not None and not response.content.at_eof():
+            transport.abort()
+        response.close()
 
 
 def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
