@@ -7,16 +7,17 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import msgspec
 
 from kaito.apiserver.asking import Question, Read, Unanswered, internal
+from kaito.apiserver.builtin.clients import REVIEWS
 from kaito.apiserver.converting import convert
 from kaito.apiserver.core import Call, Core, encode, loaded, unloaded
 from kaito.apiserver.kinds import Kind
-from kaito.apiserver.status import Refused
+from kaito.apiserver.status import Refused, forbidden
 from kaito.apiserver.webhookcalls import CallFailed, endpoint_of, unread
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.patches import PatchError, json_patch
@@ -24,7 +25,8 @@ from kaito.kube.selectors import LabelSelector
 
 MUTATING: Final = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 VALIDATING: Final = "validatingwebhookconfigurations.admissionregistration.k8s.io"
-_REVIEW: Final = "admission.k8s.io/v1"
+_GROUP: Final = "admission.k8s.io"
+_KIND: Final = "AdmissionReview"
 SYSTEM: Final = ("uid", "resourceVersion", "generation", "creationTimestamp")
 """What a new object has been given before it is mutated, and does not show yet."""
 
@@ -36,38 +38,49 @@ def configured(core: Core) -> bool:
     return bool(len(core.storage.bucket(MUTATING)) or len(core.storage.bucket(VALIDATING)))
 
 
-def _read(key: bytes) -> Read:
+def _read(key: bytes, version: str) -> Read:
     """What goes wrong is an answer too."""
 
     def read(answer: bytes | CallFailed, uid: str) -> Mapping[bytes, Any]:
         if isinstance(answer, CallFailed):
             return {key: CallFailed(f"failed to call webhook: {answer}")}
-        return {key: _response(answer, uid)}
+        return {key: _response(answer, uid, version)}
 
     return read
 
 
-def _response(body: bytes, uid: str) -> Json | CallFailed:
+def _response(body: bytes, uid: str, version: str) -> Json | CallFailed:
     """The `response` of an AdmissionReview, or what is wrong with it."""
     try:
         review = _decode(body)
     except msgspec.DecodeError as error:
         return CallFailed(f"failed to call webhook: {unread(body, error)}")
-    head = (review.get("apiVersion", ""), review.get("kind", ""))
-    if head[1] and head != (_REVIEW, "AdmissionReview"):
-        why = f'no kind "{head[1]}" is registered for version "{head[0]}" in scheme'
-        return CallFailed(f'failed to call webhook: {why} "pkg/runtime/scheme.go:111"')
+    head, wanted = (review.get("apiVersion", ""), review.get("kind", "")), f"{_GROUP}/{version}"
     response = review.get("response")
-    if head != (_REVIEW, "AdmissionReview"):
-        got = f"{head[0] or '/'}, Kind={head[1]}"
-        why = f"expected webhook response of {_REVIEW}, Kind=AdmissionReview, got {got}"
+    if head[1] and head != (wanted, _KIND):
+        return CallFailed(f"failed to call webhook: {_other(*head, version)}")
+    # The first version of reviews demanded neither its own name nor the uid.
+    strict = version != "v1beta1"
+    if strict and head != (wanted, _KIND):
+        why = f"expected webhook response of {wanted}, Kind={_KIND}, got /, Kind="
     elif not isinstance(response, dict):
         why = "webhook response was absent"
-    elif response.get("uid") != uid:
+    elif strict and response.get("uid") != uid:
         why = f'expected response.uid="{uid}", got "{response.get("uid", "")}"'
     else:
+        if not strict and response.get("patch"):
+            response.setdefault("patchType", "JSONPatch")
         return response
     return CallFailed(f"received invalid webhook response: {why}")
+
+
+def _other(api_version: str, kind: str, version: str) -> str:
+    """Why an answer of another kind cannot be read."""
+    group, _, given = api_version.rpartition("/")
+    if (group, kind) == (_GROUP, _KIND) and given in REVIEWS:
+        return f"converting ({given}.{_KIND}) to ({version}.{_KIND}): unknown conversion"
+    scheme = "pkg/runtime/scheme.go:111"
+    return f'no kind "{kind}" is registered for version "{api_version}" in scheme "{scheme}"'
 
 
 # ---- the two phases
@@ -83,6 +96,8 @@ class Subject:
     obj: Json | None
     old: Json | None
     options: Json
+    name: str
+    """As it was sent; empty: to be generated."""
 
 
 def mutated(subject: Subject) -> Json | None:
@@ -124,23 +139,43 @@ def _mutate(subject: Subject, hook: Json, place: str) -> tuple[bool, Subject]:
     obj = _settled(
         subject.call, kind, _patched(_shown(subject.call, kind, subject.obj), operations)
     )
-    return obj != subject.obj, Subject(
-        call=subject.call,
-        operation=subject.operation,
-        obj=obj,
-        old=subject.old,
-        options=subject.options,
-    )
+    return obj != subject.obj, replace(subject, obj=obj)
 
 
 def _patched(obj: Json, operations: list[Json]) -> Json:
-    try:
-        patched = json_patch(obj, operations)
-    except PatchError as error:
-        raise internal(str(error)) from error
-    if not isinstance(patched, dict) or not isinstance(patched.get("metadata"), dict):
+    patched: Any = obj
+    for operation in operations:
+        try:
+            patched = json_patch(patched, [operation])
+        except PatchError as error:
+            raise internal(_misfit(patched, operation)) from error
+    if not isinstance(patched, dict):
         raise internal("the patch of a webhook leaves no object")
+    if patched.get("metadata") is None:
+        patched["metadata"] = {}
     return patched
+
+
+def _misfit(obj: Json, operation: Json) -> str:
+    """Why an operation does not apply, in the words of the library that the real server uses."""
+    kind, path = operation.get("op"), str(operation.get("path", ""))
+    *steps, last = path.split("/")[1:] or [""]
+    holder: Any = obj
+    for step in steps:
+        holder = holder.get(step) if isinstance(holder, dict) else None
+    match kind:
+        case "test":
+            return f"testing value {path} failed: test failed"
+        case "add" | "remove" | "replace" if holder is None:
+            told = f'"{path}"' if kind != "replace" else path
+            return f"{kind} operation does not apply: doc is missing path: {told}: missing value"
+        case "remove":
+            why = f"Unable to remove nonexistent key: {last}: missing value"
+            return f"error in remove for path: '{path}': {why}"
+        case "replace":
+            return f"replace operation does not apply: doc is missing key: {path}: missing value"
+        case _:
+            return f"Unexpected kind: {kind}"
 
 
 def _settled(call: Call, kind: Kind, patched: Json) -> Json:
@@ -149,12 +184,25 @@ def _settled(call: Call, kind: Kind, patched: Json) -> Json:
     schemas = call.core.schemas
     if (schema := call.core.schema(kind)) is not None:
         if not kind.custom:
-            schemas.decode(schema, patched)
+            _decoded(call, kind, patched)
         schemas.default(schema, patched)
     obj = _shown(call, call.kind, patched, of=kind)
     if kind.custom and (schema := call.core.schema(call.kind)) is not None:
         schemas.decode(schema, obj)
     return obj
+
+
+def _decoded(call: Call, kind: Kind, patched: Json) -> None:
+    """Read what a patch made of a built-in object; what does not fit is the webhook's fault."""
+    schema, given = call.core.schema(kind), (patched.get("apiVersion"), patched.get("kind"))
+    if given != (kind.resource.api_version, kind.resource.kind):
+        raise internal(f"a webhook made {given[1]} of {given[0]} of a {kind.resource.kind}")
+    try:
+        if schema is not None:
+            call.core.schemas.decode(schema, patched)
+    except Refused as refused:
+        why = refused.message.partition(f"cannot be handled as a {kind.resource.kind}: ")[2]
+        raise internal(why or refused.message) from refused
 
 
 def _operations(subject: Subject, hook: Json, answer: Json | CallFailed) -> list[Json]:
@@ -170,8 +218,19 @@ def _operations(subject: Subject, hook: Json, answer: Json | CallFailed) -> list
     try:
         return msgspec.json.decode(base64.b64decode(patch), type=list[dict[str, Any]])
     except (msgspec.DecodeError, binascii.Error, TypeError) as error:
-        why = f"received undecodable patch in webhook response: {error}"
+        why = f"received undecodable patch in webhook response: {_undecodable(patch, error)}"
         raise CallFailed(why) from error
+
+
+def _undecodable(patch: Any, error: Exception) -> str:
+    """In Go's words, where the first character is wrong already."""
+    try:
+        text = base64.b64decode(patch).decode().lstrip()
+    except (binascii.Error, TypeError, UnicodeDecodeError):
+        return str(error)
+    if text and text[0] not in '{["0123456789-tfn':
+        return f"invalid character '{text[0]}' looking for beginning of value"
+    return str(error)
 
 
 def validated(subject: Subject) -> None:
@@ -202,8 +261,8 @@ def _allowed(subject: Subject, hook: Json, answer: Json | CallFailed) -> Json:
     if isinstance(answer, CallFailed):
         raise answer
     for warning in answer.get("warnings") or ():
-        if warning:
-            subject.call.warn(str(warning).replace("\n", ""))
+        if warning and str(warning).isprintable():
+            subject.call.warn(str(warning))
     if answer.get("allowed"):
         return answer
     status = answer.get("status") or {}
@@ -309,12 +368,16 @@ def _conditions_hold(subject: Subject, hook: Json) -> bool:
 
     request = _request(subject, subject.call.kind)
     names = {"object": subject.obj, "oldObject": subject.old, "request": request}
-    expressions = Expressions(names, ())
-    try:
-        return all(expressions.evaluate(condition["expression"]) for condition in conditions)
-    except ExpressionError as error:
-        _failed(hook, CallFailed(str(error)))
-        return False
+    expressions, failed = Expressions(names, ()), ""
+    for condition in conditions:
+        try:
+            if not expressions.evaluate(condition["expression"]):
+                return False  # Whatever the others are.
+        except ExpressionError as error:
+            failed = failed or str(error)
+    if failed and hook.get("failurePolicy", "Fail") != "Ignore":
+        raise forbidden(subject.call.kind.resource, subject.name, failed)
+    return not failed
 
 
 def _shown(call: Call, wanted: Kind, obj: Json, *, of: Kind | None = None) -> Json:
@@ -334,15 +397,18 @@ def _known(subject: Subject, key: bytes) -> Json | CallFailed | None:
 
 def _question(subject: Subject, hook: Json, kind: Kind, place: str) -> tuple[bytes, Question]:
     """And what makes it the same question when it is met again."""
+    version = next((v for v in hook.get("admissionReviewVersions") or () if v in REVIEWS), "v1")
     review = {
-        "kind": "AdmissionReview",
-        "apiVersion": _REVIEW,
+        "kind": _KIND,
+        "apiVersion": f"{_GROUP}/{version}",
         "request": {"uid": "", **_request(subject, kind)},
     }
     timeout = hook.get("timeoutSeconds") or 10
     key = encode([place, hook["name"], review["request"]])
     endpoint = endpoint_of(hook["clientConfig"], f"{timeout}s")
-    return key, Question(endpoint=endpoint, timeout=timeout, review=review, read=_read(key))
+    return key, Question(
+        endpoint=endpoint, timeout=timeout, review=review, read=_read(key, version)
+    )
 
 
 def _request(subject: Subject, kind: Kind) -> Json:
@@ -351,7 +417,7 @@ def _request(subject: Subject, kind: Kind) -> Json:
     meta = any_object.get("metadata") or {}
     subresource = {"subResource": target.subresource} if target.subresource else {}
     asked = {"requestSubResource": target.subresource} if target.subresource else {}
-    name, namespace = meta.get("name") or target.name, meta.get("namespace") or ""
+    name, namespace = subject.name, meta.get("namespace") or ""
     return {
         "kind": _kind_of(kind),
         "resource": _resource_of(kind),

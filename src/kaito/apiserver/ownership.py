@@ -20,7 +20,6 @@ _KINDS: Final = 512
 _NOTHING: Final = FieldSet()
 _STATUS: Final = FieldSet.of("status")
 _ALL_BUT_STATUS: Final = FieldSet.of("spec", "metadata")
-_SPEC: Final = FieldSet.of("spec")
 
 
 def shape_of(call: Call) -> Shape:
@@ -52,8 +51,14 @@ def shape_of(call: Call) -> Shape:
 def _ignored(call: Call) -> FieldSet:
     """What a write through this path cannot change."""
     if call.target.subresource == "status":
-        return _ALL_BUT_STATUS if call.kind.custom else _SPEC
+        return _ALL_BUT_STATUS if call.kind.custom else _kept(call.kind.strategy.status_keeps)
     return _STATUS if call.kind.has_status and not call.target.subresource else _NOTHING
+
+
+@lru_cache(_KINDS)
+def _kept(fields: tuple[str, ...]) -> FieldSet:
+    """What a write of a built-in object's status leaves as it is."""
+    return FieldSet.of("spec", *(f"metadata.{field}" for field in fields))
 
 
 @lru_cache(_KINDS)

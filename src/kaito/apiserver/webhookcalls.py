@@ -6,7 +6,7 @@ import binascii
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import aiohttp
 import msgspec
@@ -81,21 +81,42 @@ async def _post(
         return CallFailed(f"{prefix}: context deadline exceeded")
     except CallFailed as failed:
         return CallFailed(f"{prefix}: {failed}")
-    if response.status < 400:
+    if 200 <= response.status <= 206:
         return response.body
     return CallFailed(_refused(response))
 
 
+_TOLD: Final = {
+    400: "the server rejected our request for an unknown reason",
+    401: "the server has asked for the client to provide credentials",
+    404: "the server could not find the requested resource",
+    405: "the server does not allow this method on the requested resource",
+    409: "the server reported a conflict",
+    422: "the server rejected our request due to an error in our request",
+    429: "the server has received too many requests and has asked us to try again later",
+    503: "the server is currently unable to handle the request",
+    504: (
+        "the server was unable to return a response in the time allotted, but may still be "
+        "processing the request"
+    ),
+}
+_SHOWN: Final = (403, 406, 415)
+"""What the webhook itself says to these is passed on."""
+
+
 def _refused(response: Response) -> str:
     """An HTTP error in client-go's words."""
-    if response.status == 404:
-        return "the server could not find the requested resource"
+    if known := _TOLD.get(response.status):
+        return known
     kind, told = response.headers.get("content-type", "text/plain"), "unknown"
     if kind.startswith("text/"):
         told = response.body.decode("utf-8", "replace").strip().replace("\n", "\\n")
+    if response.status in _SHOWN:
+        return told
     if response.status >= 500:
         return f'an error on the server ("{told}") has prevented the request from succeeding'
-    return f"the server responded with the status code {response.status}: {told}"
+    code = response.status
+    return f"the server responded with the status code {code} but did not return more information"
 
 
 def unread(body: bytes, error: msgspec.DecodeError) -> str:
@@ -149,7 +170,14 @@ async def _send(url: str, body: bytes, context: ssl.SSLContext, name: str | None
     headers = {"content-type": "application/json", "user-agent": "kube-apiserver-admission"}
     async with (
         aiohttp.ClientSession(auto_decompress=True) as session,
-        session.post(url, data=body, headers=headers, ssl=context, server_hostname=name) as answer,
+        session.post(
+            url,
+            data=body,
+            headers=headers,
+            ssl=context,
+            server_hostname=name,
+            allow_redirects=False,
+        ) as answer,
     ):
         kind = {"content-type": answer.headers.get("content-type", "text/plain")}
         return Response(status=answer.status, headers=kind, body=await answer.read())

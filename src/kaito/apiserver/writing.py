@@ -161,15 +161,17 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     _default(call, obj, None, applied=owned)
     if not owned:
         track_update(call, None, obj, options)
+    name = "" if generated else obj["metadata"].get("name") or ""
     if call.reviewed:
         check_namespace_exists(call, obj)
-        obj = reviewing.mutate_new(call, obj, options, generated=generated)
+        obj = reviewing.mutate_new(call, obj, options, name)
+        metadata.check_namespace(kind, obj, call.target.namespace)
     _prepare(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
     judge(call, obj, None)
     escalation.check(call, obj, None)
     check_namespace_exists(call, obj)
-    reviewing.validate(call, obj, None, options)
+    reviewing.validate(call, obj, None, options, name)
     _check_free(call, obj, generated=generated)
     _warn(call, obj)
     return Written(_commit(call, obj, options), created=True)
@@ -329,17 +331,21 @@ def change(
     new = alter(forms.shown(call, stored))
     kind = call.kind
     metadata.check_namespace(kind, new, call.target.namespace)
-    _check_preconditions(kind, new, old, versioned=versioned)
-    metadata.keep_old(new, old)
     metadata.unique_owners(new, call.warn, patched=call.target.verb == "patch")
     if not prepared:
-        isolate(kind, new, old, call.target.subresource)
         _default(call, new, old, applied=owned)
     if not owned:
         track_update(call, old, new, options)
     if not prepared:
+        # Mutating webhooks see what was sent, also what cannot be changed in this way.
         new = reviewing.mutate(call, new, old, options)
+        metadata.check_namespace(kind, new, call.target.namespace)
+    _check_preconditions(kind, new, old, versioned=versioned)
+    metadata.keep_old(new, old)
+    if not prepared:
+        isolate(kind, new, old, call.target.subresource)
         _prepare(call, new, old)
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _check(call, new, old, metadata.update_causes(kind, new, old))
     judge(call, new, old)
     escalation.check(call, new, old)
@@ -347,7 +353,6 @@ def change(
         reviewing.validate(call, new, old, options)
         if _count_generation(kind, new, old, call.target.subresource):
             _warn(call, new)
-    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _keep_times(new, old)
     if new == old and not forms.stale(call, stored):
         return Written(old)

@@ -3,11 +3,12 @@
 The format is that of `tests.contract.apiserver.conversation`; besides, a step may have
 
     hooks: {/v: {...}}      # what the webhook does from now on: see `endpoint`
-    until: /v | not /v      # send it again until the webhook was asked at this path, or was not
+    heard: /v | not /v      # send it again until the webhook was asked at this path, or was not
     asks: [/v, /m]          # what it was asked at these paths is part of the answer
+    paths: true             # at which paths it was asked is
 
 `$hooks` is the webhook's address, `$ca` the bundle that trusts it, `$rule` and the like are written
-out where they are used. A configuration is heard of a moment after it was written: `until` waits
+out where they are used. A configuration is heard of a moment after it was written: `heard` waits
 for that without knowing how long it takes.
 """
 
@@ -69,18 +70,20 @@ class Conversation(conversation.Conversation):
             return {}
         self.hooks.asked.clear()
         shown = await super()._step(step)
-        for _ in range(_PATIENCE if "until" in step else 0):
-            if self._is_so(step["until"]):
+        for _ in range(_PATIENCE if "heard" in step else 0):
+            if self._is_heard(step["heard"]):
                 break
             await asyncio.sleep(0.1)
             self.hooks.asked.clear()
             shown = await super()._step(step)
         if "asks" in step:
             shown["asked"] = self._asked(step["asks"])
+        if "paths" in step:
+            shown["asked at"] = _in_order([path for path, _ in self.hooks.asked])
         return shown
 
-    def _is_so(self, until: str) -> bool:
-        wanted, _, path = until.rpartition(" ")
+    def _is_heard(self, heard: str) -> bool:
+        wanted, _, path = heard.rpartition(" ")
         return any(path == asked for asked, _ in self.hooks.asked) != (wanted == "not")
 
     def _asked(self, paths: list[str]) -> list[Json]:
@@ -93,9 +96,17 @@ class Conversation(conversation.Conversation):
                 one = {"path": path, "request": self._plain(_owners_in_order(request))}
                 if not (path.startswith("/convert") and one in found):
                     found.append(one)
-        return sorted(found, key=lambda one: "" if one["path"].startswith("/m") else one["path"])
+        return sorted(found, key=lambda one: _place(one["path"]))
 
     def _text(self, text: str) -> str:
         if self.bundle:
             text = text.replace(self.bundle, "CA")
         return super()._text(text.replace(self.address, "HOOKS"))
+
+
+def _in_order(paths: list[str]) -> list[str]:
+    return sorted(paths, key=_place)
+
+
+def _place(path: str) -> str:
+    return "" if path.startswith("/m") else path

@@ -24,7 +24,7 @@ from typing import Any
 from aiohttp import web
 
 from kaito.apiserver.certificates import Authority, server_context
-from kaito.apiserver.webhookcalls import Endpoint
+from kaito.apiserver.webhookcalls import CallFailed, Endpoint
 from kaito.kube.clock import SystemClock
 from kaito.kube.transport import Response
 
@@ -35,13 +35,16 @@ _ADMISSION = "admission.k8s.io/v1"
 class Hooks:
     """The webhook; also the way to it for a server in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1:10250") -> None:
+        self.address = address
         self.script: dict[str, Json] = {}
         self.asked: list[tuple[str, Json]] = []
 
     async def post(self, endpoint: Endpoint, body: bytes) -> Response:
         """As `WebhookCaller`: whoever uses it has no network between."""
-        path = endpoint.url.partition("://")[2].partition("/")[2]
+        host, _, path = endpoint.url.partition("://")[2].partition("/")
+        if host != self.address:
+            raise CallFailed(f"dial tcp {host}: connect: connection refused")
         return await self.answer(f"/{path.partition('?')[0]}", body)
 
     async def answer(self, path: str, body: bytes) -> Response:

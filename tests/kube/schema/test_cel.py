@@ -3,6 +3,7 @@
 import pytest
 
 from kaito.kube.schema import cel
+from kaito.kube.schema.expressions import Expressions
 from kaito.kube.schema.structural import Schema
 from kaito.kube.schema.validation import validate
 
@@ -137,3 +138,14 @@ def test_a_rule_that_does_not_parse_is_found():
     """The sanity check of a definition can tell why a rule is not CEL."""
     assert cel.compile_error("self ==") is not None
     assert cel.compile_error("self == 1") is None
+
+
+@pytest.mark.parametrize("value", [{}, {"a": "b"}, "x", 0, [1], True])
+def test_nothing_but_null_is_null(value):
+    """`!=` is the opposite of `==`, whatever stands there: `oldObject != null` is what most rules
+    of admission begin with."""
+    evaluate = Expressions({"value": value, "nothing": None}).evaluate
+    assert evaluate("value != null")
+    assert evaluate("null != value")
+    assert not evaluate("value == null")
+    assert not evaluate("nothing != null")

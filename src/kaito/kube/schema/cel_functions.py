@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celpy import celtypes
+from celpy.evaluation import bool_eq, bool_ne
 
 from kaito.kube.schema import formats
 
@@ -71,7 +72,22 @@ def _last_index_of(values: Any, wanted: Any) -> Any:
     return _Int(matches[-1] if matches else -1)
 
 
+def _equal(left: Any, right: Any) -> Any:
+    """The library's, but for null, which it does not compare with everything."""
+    if left is None or right is None:
+        return _Bool(left is right)
+    return bool_eq(left, right)
+
+
+def _unequal(left: Any, right: Any) -> Any:
+    if left is None or right is None:
+        return _Bool(left is not right)
+    return bool_ne(left, right)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "_==_": _equal,
+    "_!=_": _unequal,
     "find": _find,
     "findAll": _find_all,
     "split": _split,

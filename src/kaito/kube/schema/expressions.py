@@ -3,8 +3,9 @@
 Imported late, like `kaito.kube.schema.cel`: the CEL library takes a tenth of a second.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 from celpy import celtypes
 from celpy.celparser import CELParseError
@@ -12,6 +13,9 @@ from celpy.evaluation import CELEvalError
 
 from kaito.kube.objects import Json
 from kaito.kube.schema.cel import program, to_cel
+
+_MISSING: Final = re.compile(r"no such member in mapping: '(.*)'")
+"""The library's words for what the real server calls a key that is not there."""
 
 
 class ExpressionError(Exception):
@@ -46,4 +50,5 @@ class Expressions:
             return program(text).evaluate(self._names)
         except (CELEvalError, CELParseError) as error:
             told = str(error.args[0]) if error.args else "evaluation failed"
+            told = _MISSING.sub(r"no such key: \1", told)
             raise ExpressionError(f"expression '{text}' resulted in error: {told}") from error
