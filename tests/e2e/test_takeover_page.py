@@ -68,6 +68,8 @@ def kaito(kubectl, world):
         there.wait("--for=condition=Available", f"deployment/{name}", seconds=30)
     yield kubectl
     kubectl("delete", "validatingwebhookconfiguration", WEBHOOK, "--ignore-not-found")
+    for name in DEPLOYMENTS:
+        kubectl.within(name)("delete", "deployment", name)
     kubectl("delete", "namespace", *DEPLOYMENTS, "--wait=false")
     kubectl("delete", "deployment", "-n", "kaito-system", "kaito", "--ignore-not-found")
 
@@ -115,7 +117,9 @@ def test_every_command_of_the_page(kaito, kubectl, room, account, idle, world):
     found = installed(room, world, INFERENCE)
     kubectl("create", "-f", "-", stdin=json.dumps(webhook()))
     before = picture(room, found)
-    assert run("--kubeconfig", account).returncode == 1
+    refused = run("--kubeconfig", account)
+    assert refused.returncode == 1
+    assert all(f"-n {name} {name} --replicas=0" in refused.stderr for name in DEPLOYMENTS)
 
     listed = shell(commands("takeover"))
     assert all(name in listed for name in DEPLOYMENTS)

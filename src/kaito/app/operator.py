@@ -92,10 +92,15 @@ async def check_before_start(client: Client, settings: OperatorSettings) -> None
         for record in (await client.list(DEPLOYMENTS, label_selector=OTHERS)).items
         if record.get("status", "readyReplicas")
     ]
-    for namespace, name in rivals:
+    if rivals:
+        names = ", ".join(f"Deployment {namespace}/{name}" for namespace, name in rivals)
+        commands = "; ".join(
+            f"kubectl scale deployment -n {namespace} {name} --replicas=0"
+            for namespace, name in rivals
+        )
         raise CannotStart(
-            f"another operator is at work: Deployment {namespace}/{name}; two would both pay for "
-            f"machines. Stop it first: kubectl scale deployment -n {namespace} {name} --replicas=0"
+            f"another operator is at work: {names}; two would both pay for machines. "
+            f"Stop it first: {commands}"
         )
 
 
