@@ -38,13 +38,6 @@ def settings(*, elect=True):
     )
 
 
-class _Arm:
-    """The cloud as one incarnation of the operator reaches it."""
-
-    def __init__(self, endpoint, plan):
-        self.handle = crashing_handler(endpoint.handle, plan)
-
-
 class Incarnation:
     """One life of the operator, with the rights of its ServiceAccount and no more."""
 
@@ -69,7 +62,7 @@ class Incarnation:
             credential=AnyCredential(),
             clock=clock,
             random=Random(),
-            transport=azure_transport(_Arm(arm, self.plan)),
+            transport=azure_transport(crashing_handler(arm.handle, self.plan)),
         )
         around = Surroundings(
             transport=CrashingTransport(transport, self.plan),

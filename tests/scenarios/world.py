@@ -69,13 +69,6 @@ def push_secret():
     }
 
 
-class _Arm:
-    """The cloud as one incarnation of the operator reaches it."""
-
-    def __init__(self, endpoint, plan):
-        self.handle = crashing_handler(endpoint.handle, plan)
-
-
 class Incarnation:
     """One life of the operator."""
 
@@ -89,7 +82,7 @@ class Incarnation:
             credential=AnyCredential(),
             clock=world.clock,
             random=Random(5),
-            transport=azure_transport(_Arm(world.arm, plan)),
+            transport=azure_transport(crashing_handler(world.arm.handle, plan)),
         )
         self.manager = operator(
             world.settings,

@@ -71,7 +71,7 @@ async def world(
     if door == "in-process":
         clock: Clock = LoopClock()
         endpoint = ArmEndpoint(clock=clock, random=chance, options=arm)
-        where |= {"clock": clock, "transport": azure_transport(endpoint)}
+        where |= {"clock": clock, "transport": azure_transport(endpoint.handle)}
         async with AzureCloud(**where) as cloud:
             yield World(cloud, endpoint, clock)
         return

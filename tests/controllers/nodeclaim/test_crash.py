@@ -14,10 +14,6 @@ END = 5
 """Writes at most from the deletion to its end."""
 
 
-def cut_at(number: int, when: str) -> Line:
-    return Line(lambda write: when if write == number else "")
-
-
 async def severed(line: Line, seconds: float = 1000) -> bool:
     """Whether the line was cut in that time."""
     try:
@@ -66,7 +62,7 @@ async def test_a_launch_converges_to_the_same_whatever_write_it_crashed_at(
     world = World()
     async with world.running():
         await world.make(claim())
-        async with world.operator(line=cut_at(write, when)) as line:
+        async with world.operator(line=Line(write, when)) as line:
             assert await severed(line)
         await world.clock.sleep(30)
         async with world.operator():
@@ -84,7 +80,7 @@ async def test_a_claim_deleted_during_the_crash_leaks_nothing(write: int, when: 
     world = World()
     async with world.running():
         await world.make(claim())
-        async with world.operator(line=cut_at(write, when)) as line:
+        async with world.operator(line=Line(write, when)) as line:
             assert await severed(line)
         await world.delete()
         async with world.operator():
@@ -109,7 +105,7 @@ async def test_a_termination_ends_whatever_write_it_crashed_at(write: int, when:
             (node,) = await world.nodes()
             await world.pod("p", node.meta.name)
         await world.delete()
-        async with world.operator(line=cut_at(write, when)) as line:
+        async with world.operator(line=Line(write, when)) as line:
             await severed(line, 600)
         async with world.operator():
             await world.until(world.gone)

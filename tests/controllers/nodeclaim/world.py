@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 import yaml
-from azure.core.pipeline.transport import AsyncHttpTransport
 
 from kaito.api.resources import NODECLAIMS
 from kaito.apiserver.door import in_process
@@ -29,6 +28,7 @@ from kaito.simulator.arm.endpoint import ArmEndpoint
 from kaito.simulator.arm.machines import Machine
 from kaito.simulator.arm.pools import ArmOptions
 from kaito.simulator.arm.sdk import AnyCredential, azure_transport
+from kaito.testing.crashing import CrashingTransport, CrashPlan, When, crashing_handler
 
 A100 = "Standard_NC24ads_A100_v4"
 JOIN, READY, GPU = 30.0, 20.0, 40.0
@@ -68,51 +68,42 @@ def claim(name: str = "ws1", **spec: Any) -> Json:
     }
 
 
+def _counts(write: str) -> bool:
+    return not write.endswith("/events")
+
+
 class Line:
     """What one incarnation of the operator sends, Kubernetes and Azure, and where it is cut."""
 
-    def __init__(self, cut: Callable[[int], str] = lambda _: "") -> None:
-        self.writes: list[Write] = []
-        self.severed = asyncio.Event()
+    def __init__(self, at: int = 0, when: When = "before") -> None:
+        """Cut at write number `at`, if there is one."""
+        self.plan = CrashPlan(at, when, counted=_counts)
         self.refuse: Callable[[str], bool] = lambda _: False
         """Paths whose writes the server refuses as invalid."""
         self.deaf = False
         """Whether watches bring nothing any more."""
-        self._cut = cut
 
-    async def pass_(self, method: str, path: str, send: Callable[[], Any]) -> Any:
-        """Send it, unless the line is cut: then nothing is ever heard again."""
-        if self.severed.is_set():
-            await asyncio.Event().wait()
-        if method == "GET" or path.endswith("/events"):
-            return await send()
-        self.writes.append((method, path))
-        cut = self._cut(len(self.writes))
-        if cut == "before":
-            self.severed.set()
-            await asyncio.Event().wait()
-        answer = await send()
-        if cut == "after":
-            self.severed.set()
-            await asyncio.Event().wait()
-        return answer
+    @property
+    def writes(self) -> list[Write]:
+        pairs = (write.split(" ", 1) for write in self.plan.writes)
+        return [(verb, path) for verb, path in pairs]
+
+    @property
+    def severed(self) -> asyncio.Event:
+        return self.plan.crashed
 
 
 class LineTransport:
-    """The way to the API server over a line."""
+    """The way to the API server over a line, with what the line does beside being cut."""
 
     def __init__(self, inner: Transport, line: Line) -> None:
         self._inner = inner
         self._line = line
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Response:
-        async def send() -> Response:
-            if request.method != "GET" and self._line.refuse(request.path):
-                return Response(status=422, body=INVALID)
-            return await self._inner.send(request, timeout=timeout)
-
-        answer: Response = await self._line.pass_(request.method, request.path, send)
-        return answer
+        if request.method != "GET" and self._line.refuse(request.path):
+            return Response(status=422, body=INVALID)
+        return await self._inner.send(request, timeout=timeout)
 
     @asynccontextmanager
     async def stream(
@@ -131,29 +122,6 @@ class LineTransport:
 
     async def close(self) -> None:
         await self._inner.close()
-
-
-class LineToAzure(AsyncHttpTransport):
-    """The way to Azure over a line."""
-
-    def __init__(self, inner: Any, line: Line) -> None:
-        self._inner = inner
-        self._line = line
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        path = request.url.split("?")[0]
-        return await self._line.pass_(
-            request.method, path, lambda: self._inner.send(request, **options)
-        )
-
-    async def open(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
 
 class World:
@@ -195,7 +163,8 @@ class World:
         """One incarnation. Leaving it is a crash: what hangs is cancelled, nothing is tidied."""
         line = line or Line()
         where = self.arm.options
-        transport = LineTransport(in_process(self.server, user), line)
+        way = LineTransport(in_process(self.server, user), line)
+        transport = CrashingTransport(way, line.plan)
         cloud = AzureCloud(
             subscription=where.subscription,
             resource_group=where.resource_group,
@@ -203,7 +172,7 @@ class World:
             credential=AnyCredential(),
             clock=self.clock,
             random=self.random,
-            transport=LineToAzure(azure_transport(self.arm), line),
+            transport=azure_transport(crashing_handler(self.arm.handle, line.plan)),
         )
         manager = Manager(transport, clock=self.clock, random=self.random)
         for controller in nodeclaim_controllers(manager, cloud, options):

@@ -1,6 +1,6 @@
 """The door in the same process: the real SDK speaks to the endpoint without a socket."""
 
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any, final
 
@@ -13,13 +13,15 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from kaito.kube.transport import Request, Response
-from kaito.simulator.arm.endpoint import ArmEndpoint
 from kaito.simulator.arm.faults import ConnectionLost
 
+Handle = Callable[[Request], Awaitable[Response]]
+"""`ArmEndpoint.handle`, or what lies before it."""
 
-def azure_transport(endpoint: ArmEndpoint) -> "AsyncHttpTransport[Any, Any]":
+
+def azure_transport(handle: Handle) -> "AsyncHttpTransport[Any, Any]":
     """A transport for the SDK's `transport=`; works in virtual time."""
-    return _InProcess(endpoint)
+    return _InProcess(handle)
 
 
 @final
@@ -44,8 +46,8 @@ class AnyCredential:
 
 @final
 class _InProcess(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
-    def __init__(self, endpoint: ArmEndpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
 
     async def send(self, request: HttpRequest, **_: Any) -> AsyncHttpResponse:
         url = URL(request.url)
@@ -61,7 +63,7 @@ class _InProcess(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
             body=content if isinstance(content, bytes) else str(content).encode(),
         )
         try:
-            return _Answer(request, await self._endpoint.handle(ours))
+            return _Answer(request, await self._handle(ours))
         except ConnectionLost as lost:
             kind = ServiceResponseError if lost.arrived else ServiceRequestError
             raise kind(str(lost)) from lost
