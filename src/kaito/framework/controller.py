@@ -7,6 +7,7 @@ runs at once. Each run is a task of its own, named after its key, with its own c
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from random import Random
 from typing import final
@@ -18,11 +19,12 @@ from kaito.framework.cache import CacheSyncTimeout
 from kaito.framework.fairness import Item
 from kaito.framework.metrics import ControllerMetrics, Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
+from kaito.framework.reading import Readable
 from kaito.framework.reconcile import Consistency, Reconciler
 from kaito.framework.sources import Feed, Informers, Source
 from kaito.framework.workqueue import QueueClosed, WorkQueue
 from kaito.kube.clock import Clock
-from kaito.kube.objects import ObjectKey
+from kaito.kube.objects import ObjectKey, Resource
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +83,8 @@ class Controller:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._parked: set[asyncio.Task[None]] = set()
         self._gate: asyncio.Task[None] | None = None
+        self._feeds: list[Feed] = []
+        self._stores: set[Readable] = set()
 
     @property
     def kind(self) -> str:
@@ -124,8 +128,8 @@ class Controller:
         environment, metrics = self._environment, self._metrics
         if environment is None or metrics is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
-        started = [source.start(environment.informers, self._enqueue) for source in self._sources]
-        feeds = [feed for feed in started if feed is not None]
+        feeds = [feed for source in self._sources if (feed := self._start(environment, source))]
+        self._stores.update(feed.informer.store for feed in feeds)
         attempt = Attempt(
             name=self.name,
             kind=self.kind,
@@ -135,7 +139,7 @@ class Controller:
             random=environment.random,
             metrics=metrics,
             timeout=self.options.reconcile_timeout,
-            stores={feed.informer.store for feed in feeds},
+            stores=self._stores,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -144,8 +148,29 @@ class Controller:
                     await self._dispatch(group, attempt, environment.consistency)
         finally:
             self.queue.shut_down()
-            for feed in feeds:
+            for feed in self._feeds:
                 feed.stop()
+
+    async def watch(self, source: Source) -> None:
+        """One more source, while this runs; returns when it has delivered what there is.
+
+        From then on, runs may read that kind. For kinds that come and go; those that are known
+        belong into the constructor, because no run starts before they are complete.
+        """
+        if self._environment is None:
+            raise RuntimeError(f"controller {self.name} was not added to a manager")
+        source.declare(self._environment.informers)
+        # What the source does with the objects is no part of the run that may have called this.
+        feed = Context().run(self._start, self._environment, source)
+        if feed is not None:
+            await feed.subscription.wait()
+            self._stores.add(feed.informer.store)
+
+    def unwatch(self, resource: Resource) -> None:
+        """End the sources of a kind, as a rule before `Cache.forget`. Keys that are wanted stay."""
+        for feed in [feed for feed in self._feeds if feed.resource == resource]:
+            feed.stop()
+            self._feeds.remove(feed)
 
     def stop(self) -> None:
         """Start nothing new. `run` returns when the runs in progress have ended."""
@@ -156,6 +181,12 @@ class Controller:
             task.cancel()
 
     # ---- starting
+
+    def _start(self, environment: Environment, source: Source) -> Feed | None:
+        feed = source.start(environment.informers, self._enqueue)
+        if feed is not None:
+            self._feeds.append(feed)
+        return feed
 
     def _enqueue(self, key: ObjectKey, priority: int) -> None:
         self.queue.add(key, priority=priority)
