@@ -29,6 +29,8 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What else whoever authenticated the user knows, by key."""
 
 
 ADMIN: Final = User("admin", ("system:masters", "system:authenticated"))

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Protocol, Self, cast, final
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from kaito.apiserver.certificates import Authority, server_context
 from kaito.apiserver.core import ANONYMOUS, User, encode
@@ -131,7 +131,8 @@ class HttpsDoor:
             if isinstance(answer, Response):
                 return _whole(answer)
             return await _streamed(incoming, answer)
-        except TransportError:
+        except (TransportError, ClientConnectionResetError):
+            # Broken on purpose, or by a client that left while it was being told something.
             return await _broken(incoming)
 
     def _identify(self, incoming: web.BaseRequest) -> User | None:
@@ -179,9 +180,18 @@ def _request(incoming: web.BaseRequest, body: bytes) -> Request:
         method=incoming.method,
         path=incoming.rel_url.raw_path,
         query=tuple(incoming.rel_url.query.items()),
-        headers={name.lower(): value for name, value in incoming.headers.items()},
+        headers=_headers(incoming),
         body=body,
     )
+
+
+def _headers(incoming: web.BaseRequest) -> dict[str, str]:
+    """By lower-case name; the values of a header that is there more than once, with commas."""
+    found: dict[str, str] = {}
+    for name, value in incoming.headers.items():
+        before = found.get(name.lower())
+        found[name.lower()] = value if before is None else f"{before},{value}"
+    return found
 
 
 def _whole(answer: Response) -> web.Response:

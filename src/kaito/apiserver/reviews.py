@@ -9,6 +9,7 @@ from kaito.apiserver.routing import Target
 from kaito.apiserver.status import bad_request, invalid, invalid_value
 from kaito.apiserver.tokens import ISSUER, Tokens
 from kaito.kube.objects import Json
+from kaito.kube.resources import SELFSUBJECTREVIEWS
 
 Answer = Callable[[Call, Json, Rbac, Tokens], Json]
 
@@ -16,7 +17,9 @@ Answer = Callable[[Call, Json, Rbac, Tokens], Json]
 def answer(call: Call, question: Json, rbac: Rbac, tokens: Tokens) -> Json:
     """The question with its `status`."""
     status = _ANSWERS[call.kind.resource.plural](call, question, rbac, tokens)
-    metadata = question.get("metadata") or {}
+    metadata = dict(question.get("metadata") or {})
+    if call.kind.resource == SELFSUBJECTREVIEWS:
+        metadata["creationTimestamp"] = call.core.now()
     return {**question, "metadata": metadata, "status": status}
 
 
@@ -94,7 +97,10 @@ def _user_info(user: User) -> Json:
     info: Json = {"username": user.name}
     if user.uid:
         info["uid"] = user.uid
-    return {**info, "groups": list(user.groups)}
+    info["groups"] = list(user.groups)
+    if user.extra:
+        info["extra"] = {key: list(values) for key, values in user.extra}
+    return info
 
 
 def _self_subject(call: Call, _question: Json, _rbac: Rbac, _: Tokens) -> Json:

@@ -25,6 +25,7 @@ from kaito.apiserver.asking import Answers, Unanswered
 from kaito.apiserver.authz import Rbac
 from kaito.apiserver.connectors import Kubelet, ServiceProxy
 from kaito.apiserver.core import ADMIN, ANONYMOUS, Call, Core, User, encode
+from kaito.apiserver.impersonation import impersonated
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.negotiation import accepted
 from kaito.apiserver.openapi import OpenApi
@@ -154,6 +155,7 @@ class ApiServer:
         return answer
 
     async def _answer(self, request: Request, user: User, target: Target) -> Response | Stream:
+        user = impersonated(request.headers, user, self.rbac, target)
         self.rbac.check(user, target)
         if request.path.startswith("/openapi/"):
             return self._openapi.answer(request)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, final
 
@@ -16,6 +17,7 @@ ACCOUNTS: Final = "system:serviceaccounts"
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 MIN_SECONDS: Final = 600
 DEFAULT_SECONDS: Final = 3600
+_CREDENTIAL: Final = "authentication.kubernetes.io/credential-id"
 
 
 @final
@@ -61,7 +63,8 @@ class Tokens:
         stored = self._core.storage.bucket("serviceaccounts").get(key)
         if stored is None or stored.uid != account["serviceaccount"]["uid"]:
             return None
-        return account_user(key, stored.uid)
+        found = account_user(key, stored.uid)
+        return replace(found, extra=((_CREDENTIAL, (f"JTI={claims['jti']}",)),))
 
     def _sign(self, body: str) -> str:
         digest = hmac.new(self._key, body.encode(), hashlib.sha256).digest()
