@@ -11,7 +11,7 @@ from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.options import DeleteOptions, delete_options, list_limit
 from kaito.apiserver.representing import JSON_HEADERS
 from kaito.apiserver.selecting import selection
-from kaito.apiserver.status import conflict, success
+from kaito.apiserver.status import conflict, forbidden, success
 from kaito.apiserver.storage import Stored
 from kaito.kube.clock import parse_rfc3339, rfc3339
 from kaito.kube.objects import Json
@@ -20,6 +20,7 @@ from kaito.kube.transport import Response
 
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
+_IMMORTAL: Final = frozenset({"default", "kube-public", "kube-system"})
 _ORPHANS: Final = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background "
     "to remove them or set propagationPolicy=Orphan to suppress this warning"
@@ -58,6 +59,9 @@ class Plan:
 def plan(call: Call, stored: Stored, options: DeleteOptions) -> Plan:
     """Everything but the deletion itself."""
     obj = forms.shown(call, stored, fresh=True)
+    if call.kind.resource == NAMESPACES and stored.key.name in _IMMORTAL:
+        why = "this namespace may not be deleted"
+        raise forbidden(NAMESPACES, stored.key.name, why)
     _check(call.kind, obj, options)
     reviewing.delete(call, obj, options)
     before, graceful = encode(obj), call.kind.strategy.graceful

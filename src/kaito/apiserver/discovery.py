@@ -1,5 +1,6 @@
 """What is served, told to clients: groups, versions, resources; version, health, the path index."""
 
+import base64
 import hashlib
 from collections.abc import Iterable
 from typing import Final
@@ -9,6 +10,7 @@ from kaito.apiserver.kinds import Kind
 from kaito.apiserver.representing import JSON_HEADERS
 from kaito.apiserver.status import method_not_allowed, no_such_path, no_such_resource
 from kaito.kube.objects import Json
+from kaito.kube.resources import CORE_EVENTS
 from kaito.kube.transport import Request, Response
 
 VERSION: Final = {
@@ -159,7 +161,16 @@ def _resource(kind: Kind) -> Json:
         shown["shortNames"] = list(kind.short_names)
     if kind.categories:
         shown["categories"] = list(kind.categories)
+    if "list" in kind.verbs:
+        shown["storageVersionHash"] = _storage_version_hash(kind)
     return shown
+
+
+def _storage_version_hash(kind: Kind) -> str:
+    """Changes when objects come to be stored in another version."""
+    stored = CORE_EVENTS if kind.bucket == "events" else kind.stored
+    text = f"{stored.group}/{stored.version}/{stored.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def takes(kind: Kind, subresource: str) -> tuple[str, str, str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """PATCH by content type: JSON patch, merge patch, strategic merge patch, apply."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -111,11 +112,24 @@ def _repeated(call: Call) -> list[str]:
 _OPERATION: Final = frozenset({"op", "path", "from", "value"})
 
 
+_JSON_ERROR: Final = re.compile(
+    r"json: cannot unmarshal (number|string|bool) into Go struct field \S+ of type "
+    r"(string|bool|int32|int64)"
+)
+_CONVERTED: Final = {"number": "int64"}
+
+
+def _unconverted(found: re.Match[str]) -> str:
+    """A strategic patch is not read as JSON: its values are converted, in other words."""
+    return f"cannot convert {_CONVERTED.get(found[1], found[1])} to {found[2]}"
+
+
 def _unfit(call: Call, new: Json, refused: Refused, told: str = "") -> Refused:
     """422 about the whole patched object (or strategic patch), as the real server says it."""
     why = refused.message.partition("cannot be handled as a ")[2].partition(": ")[2]
     if _media(call) == STRATEGIC_PATCH:
         shown = quote(plain(_content(call.request.body)))
+        why = _JSON_ERROR.sub(_unconverted, why)
     else:
         shown = quote(told or msgspec.json.encode(new).decode())
     return invalid("", "", "", [invalid_value("patch", shown, why or refused.message)])

@@ -1,6 +1,6 @@
 """How objects are sent: whole, as metadata alone, or as the rows of a Table."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -45,7 +45,9 @@ def table(call: Call, objects: Iterable[Json], metadata: Json, *, definitions: b
     if include not in ("Metadata", "Object", "None"):
         raise bad_request(f'unrecognized includeObject value: "{include}"')
     moment = Moment(call.core.wall().timestamp())
-    columns = columns_of(call.kind)
+    objects = list(objects)
+    scale = any(obj.get("kind") == "Scale" for obj in objects)
+    columns = SCALE_COLUMNS if scale else columns_of(call.kind)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -135,6 +137,16 @@ def short_duration(seconds: float) -> str:
     return f"{whole // _YEAR}y"
 
 
+def _replicas(part: str) -> Callable[[Json, Moment], int]:
+    return lambda obj, _: (obj.get(part) or {}).get("replicas") or 0
+
+
+SCALE_COLUMNS: Final = (
+    Column(name="Name", format="name", cell=name_cell),
+    Column(name="Desired", type="integer", cell=_replicas("spec")),
+    Column(name="Available", type="integer", cell=_replicas("status")),
+    Column(name="Age", cell=age_cell),
+)
 PLAIN_COLUMNS: Final = (
     Column(name="Name", format="name", cell=name_cell),
     Column(name="Created At", type="date", cell=created_cell),
