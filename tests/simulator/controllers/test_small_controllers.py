@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from kaito.kube.clock import LoopClock
 from kaito.kube.errors import NotFound
 from kaito.kube.objects import ObjectKey
 from kaito.kube.resources import (
@@ -20,8 +21,11 @@ from kaito.simulator.controllers.garbage import garbage_controller
 from kaito.simulator.controllers.namespace import namespace_controller
 from tests.simulator.controllers.support import plane
 
-NAMESPACED = partial(namespace_controller, ca_pem="PEM")
 COLLECTED = partial(garbage_controller, kinds=(CONFIGMAPS, SECRETS, PODS, SERVICES))
+
+
+def namespaced(cache, client):
+    return namespace_controller(cache, client, LoopClock(), "PEM")
 
 
 def key(name, namespace="default"):
@@ -55,7 +59,7 @@ async def exists(world, resource, name, namespace="default"):
 
 async def test_a_namespace_is_furnished():
     """A new namespace gets the default ServiceAccount and the cluster's CA, and again if lost."""
-    async with plane(NAMESPACED) as world:
+    async with plane(namespaced) as world:
         await world.client.create(
             NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
         )
@@ -72,7 +76,7 @@ async def test_a_namespace_is_furnished():
 
 async def test_a_deleted_namespace_takes_its_content_along():
     """Deleting a namespace removes everything in it, then the namespace."""
-    async with plane(NAMESPACED) as world:
+    async with plane(namespaced) as world:
         await world.client.create(
             NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}
         )
@@ -82,6 +86,29 @@ async def test_a_deleted_namespace_takes_its_content_along():
 
         assert not await exists(world, NAMESPACES, "n", "")
         assert not (await world.client.list(CONFIGMAPS, namespace="n")).items
+
+
+async def test_a_namespace_that_stays_says_why():
+    """What is left, and whose finalizers hold it, stands in the conditions; at last it goes."""
+    async with plane(namespaced) as world:
+        await world.client.create(NAMESPACES, {"metadata": {"name": "n"}})
+        held = {"metadata": {"name": "a", "namespace": "n", "finalizers": ["example.org/hold"]}}
+        await world.client.create(CONFIGMAPS, held)
+        await world.client.delete(NAMESPACES, key("n", ""))
+        await world.settle()
+
+        found = await world.client.get(NAMESPACES, key("n", ""))
+        said = {c["type"]: (c["status"], c["message"]) for c in found.get("status", "conditions")}
+        assert len(said) == 5
+        left = "Some resources are remaining: configmaps. has 1 resource instances"
+        assert said["NamespaceContentRemaining"] == ("True", left)
+        held_by = "example.org/hold in 1 resource instances"
+        told = f"Some content in the namespace has finalizers remaining: {held_by}"
+        assert said["NamespaceFinalizersRemaining"] == ("True", told)
+        patch = {"metadata": {"finalizers": None}}
+        await world.client.merge_patch(CONFIGMAPS, key("a", "n"), patch)
+        await world.settle()
+        assert not await exists(world, NAMESPACES, "n", "")
 
 
 async def test_a_slice_follows_the_pods():

@@ -317,3 +317,59 @@ async def test_a_deleted_job_takes_its_pods():
         await there.gone(JOBS, "w")
         await there.clock.sleep(60)
         assert (await there.client.list(PODS, namespace="default")).items == []
+
+
+async def test_a_job_rests_and_goes_on():
+    """A suspended Job has no pods and says so; told to go on, it starts anew."""
+    async with there_is_a_world() as there:
+        await _machine(there)
+        await there.client.create(JOBS, _job("sleep 500"))
+        await there.until(JOBS, "w", _status(ready=1))
+        key = ObjectKey("default", "w")
+        await there.client.merge_patch(JOBS, key, {"spec": {"suspend": True}})
+        await there.clock.sleep(60)
+        job = await there.client.get(JOBS, key)
+        assert [(c["type"], c["status"], c["reason"]) for c in _conditions(job)] == [
+            ("Suspended", "True", "JobSuspended")
+        ]
+        assert job.get("status", "startTime") is None
+        assert await _pods(there) == {}
+
+        await there.client.merge_patch(JOBS, key, {"spec": {"suspend": False}})
+        job = await there.until(JOBS, "w", _status(ready=1))
+        assert [(c["status"], c["reason"]) for c in _conditions(job)] == [("False", "JobResumed")]
+
+
+async def test_a_revision_keeps_why_it_was_made():
+    """The Deployment's annotations go to its newest ReplicaSet; going back keeps the history."""
+    async with there_is_a_world() as there:
+        key = ObjectKey("default", "w")
+        why = "kubernetes.io/change-cause"
+        spec = {"selector": {"matchLabels": {"app": "w"}}, "template": _template()}
+        made = _object(spec)
+        made["metadata"]["annotations"] = {why: "first"}
+        await there.client.create(DEPLOYMENTS, made)
+        await there.clock.sleep(10)
+        other = {"spec": {"template": _template(shell("sleep inf"))}}
+        await there.client.merge_patch(DEPLOYMENTS, key, other)
+        await there.clock.sleep(10)
+        noted = {"metadata": {"annotations": {why: "second"}}}
+        await there.client.merge_patch(DEPLOYMENTS, key, noted)
+        await there.clock.sleep(10)
+        assert await _causes(there) == {"1": ("first", None), "2": ("second", None)}
+
+        back = {"spec": {"template": _template()}, "metadata": {"annotations": {why: "third"}}}
+        await there.client.merge_patch(DEPLOYMENTS, key, back)
+        await there.clock.sleep(10)
+        assert await _causes(there) == {"3": ("third", "1"), "2": ("second", None)}
+
+
+async def _causes(there: TestWorld) -> dict[str, tuple[str | None, str | None]]:
+    """Why, and what it was before, by revision."""
+    prefix = "deployment.kubernetes.io/revision"
+    found = (await there.client.list(REPLICASETS, namespace="default")).items
+    noted = [rs.meta.annotations for rs in found]
+    return {
+        one[prefix]: (one.get("kubernetes.io/change-cause"), one.get(f"{prefix}-history"))
+        for one in noted
+    }

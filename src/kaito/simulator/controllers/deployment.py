@@ -29,6 +29,18 @@ HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"
+HISTORY = "deployment.kubernetes.io/revision-history"
+"""Earlier revisions of a ReplicaSet that has become the newest again."""
+_NOT_COPIED = frozenset(
+    {
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "deprecated.deployment.rollback.to",
+        REVISION,
+        HISTORY,
+        DESIRED,
+        MAXIMUM,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +155,18 @@ class _Rollout:
         return Create(resource=REPLICASETS, obj=obj, done=_scaling("up", name, 0, replicas))
 
     def _annotations(self) -> dict[str, str]:
+        """Of the newest ReplicaSet: the Deployment's own, which say why, and what it counts."""
         revision = self._revision()
+        given = self._deployment.meta.annotations.items()
+        copied = {name: value for name, value in given if name not in _NOT_COPIED}
         if self._new is not None:
-            revision = max(revision, int(self._new.meta.annotations.get(REVISION) or 0))
+            known = self._new.meta.annotations
+            before = int(known.get(REVISION) or 0)
+            if 0 < before < revision:
+                copied[HISTORY] = f"{known[HISTORY]},{before}" if HISTORY in known else str(before)
+            revision = max(revision, before)
         return {
+            **copied,
             REVISION: str(revision),
             DESIRED: str(self._wanted),
             MAXIMUM: str(self._most()),

@@ -18,6 +18,8 @@ NAME: Final = "endpointslice"
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 MANAGER: Final = "endpointslice-controller.k8s.io"
+_DRAWN: Final = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
+"""From hexadecimal digits to letters that form no words, as in names that are drawn."""
 
 
 def endpointslice_controller(cache: Cache, client: Client) -> Controller:
@@ -92,7 +94,7 @@ def endpoint_slice(service: Record, pods: list[Record]) -> Json:
         "apiVersion": ENDPOINTSLICES.api_version,
         "kind": ENDPOINTSLICES.kind,
         "metadata": {
-            "name": f"{meta.name}-{meta.uid[:5]}",
+            "name": f"{meta.name}-{meta.uid[:5].translate(_DRAWN)}",
             "namespace": meta.namespace,
             "labels": {**meta.labels, SERVICE_NAME: meta.name, MANAGED_BY: MANAGER},
             "ownerReferences": [

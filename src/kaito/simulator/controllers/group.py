@@ -6,6 +6,7 @@ from kaito.apiserver import catalog
 from kaito.framework.manager import Manager
 from kaito.kube.objects import Resource
 from kaito.simulator.controllers.deployment import deployment_controller
+from kaito.simulator.controllers.disruption import disruption_controller
 from kaito.simulator.controllers.endpointslice import endpointslice_controller
 from kaito.simulator.controllers.garbage import garbage_controller
 from kaito.simulator.controllers.job import job_controller
@@ -14,6 +15,7 @@ from kaito.simulator.controllers.podgc import podgc_controller
 from kaito.simulator.controllers.replicaset import replicaset_controller
 from kaito.simulator.controllers.scheduler import scheduler_controller
 from kaito.simulator.controllers.statefulset import statefulset_controller
+from kaito.simulator.controllers.tainteviction import taint_eviction_controller
 
 USER_AGENT = "kaito-control-plane"
 
@@ -33,7 +35,7 @@ def add_control_plane(manager: Manager, *, ca_pem: str = "") -> None:
     """
     cache, live = manager.cache, manager.live
     for controller in (
-        namespace_controller(cache, live, ca_pem),
+        namespace_controller(cache, live, manager.clock, ca_pem),
         scheduler_controller(manager),
         statefulset_controller(manager),
         replicaset_controller(manager),
@@ -41,6 +43,8 @@ def add_control_plane(manager: Manager, *, ca_pem: str = "") -> None:
         job_controller(manager),
         endpointslice_controller(cache, live),
         podgc_controller(manager),
+        taint_eviction_controller(manager),
+        disruption_controller(manager),
         garbage_controller(cache, live, collectable()),
     ):
         manager.add(controller)

@@ -65,7 +65,10 @@ Action = Create | Patch | Delete | Tell
 
 @final
 class Hands:
-    """Carries out actions, in order."""
+    """Carries out actions, in order.
+
+    Nothing is made in a namespace that is going: that is no failure, and the rest is done.
+    """
 
     def __init__(self, client: ConsistentClient, recorder: Recorder) -> None:
         self._client = client
@@ -97,6 +100,8 @@ class Hands:
         try:
             created = await self._client.create(action.resource, action.obj)
         except ApiError as error:
+            if _is_going(error):
+                return
             if action.failed:
                 message = f"Error creating: {error}"
                 self.tell(regarding, Note(type="Warning", reason=action.failed, message=message))
@@ -131,6 +136,11 @@ class Hands:
             return
         if action.done is not None:
             self.tell(regarding, action.done, action.key.name)
+
+
+def _is_going(error: ApiError) -> bool:
+    """Whether the namespace is being deleted."""
+    return any(cause.reason == "NamespaceTerminating" for cause in error.causes)
 
 
 def status_patch(live: Json | None, wanted: Json) -> Json | None:

@@ -222,11 +222,11 @@ class _Pass:
         )
         return Decision(actions=(*self._counting(conditions, more), Tell(note=note)))
 
-    def _condition(self, name: str, reason: str, message: str) -> Json:
+    def _condition(self, name: str, reason: str, message: str, status: str = "True") -> Json:
         now = rfc3339(self._now)
         return {
             "type": name,
-            "status": "True",
+            "status": status,
             "reason": reason,
             "message": message,
             "lastProbeTime": now,
@@ -255,7 +255,29 @@ class _Pass:
 
     # ---- going on
 
+    def _suspended(self) -> Decision:
+        """It rests: nothing of it runs, and its time does not count."""
+        conditions: list[Json] = []
+        notes: list[Action] = []
+        if not self._rests():
+            conditions.append(self._condition("Suspended", "JobSuspended", "Job suspended"))
+            notes.append(Tell(note=Note(reason="Suspended", message="Job suspended")))
+        report = self._report({}, conditions=conditions, more={"startTime": None})
+        return Decision(actions=(*self._stopped(), *report, *notes))
+
+    def _rests(self) -> bool:
+        known = self._status.get("conditions") or ()
+        return any(c["type"] == "Suspended" and c["status"] == "True" for c in known)
+
+    def _resumed(self) -> list[Json]:
+        """The condition of a Job that has just been told to go on."""
+        if not self._rests():
+            return []
+        return [self._condition("Suspended", "JobResumed", "Job resumed", status="False")]
+
     def _going_on(self) -> Decision:
+        if self._spec.get("suspend"):
+            return self._suspended()
         active = [p for p in self._pods if podstate.is_active(p)]
         # A pod that was deleted before it ended counts as failed, by its replacement alone.
         lost = [
@@ -263,12 +285,14 @@ class _Pass:
             for p in self._tracked
             if p.meta.deleting and not podstate.is_over(p)
         ]
-        missing = 0 if self._spec.get("suspend") else self._missing(len(active))
+        missing = self._missing(len(active))
         wait = self._backoff() if missing > 0 else 0.0
         made = [] if wait > 0 else [self._create() for _ in range(missing)]
-        report = self._report({}, created=len(made))
+        resumed = self._resumed()
+        report = self._report({}, created=len(made), conditions=resumed)
+        told = [Tell(note=Note(reason="Resumed", message="Job resumed"))] if resumed else []
         again = self._sooner(wait if wait > 0 else None)
-        return Decision(actions=(*lost, *made, *report), again=again)
+        return Decision(actions=(*lost, *made, *report, *told), again=again)
 
     def _missing(self, active: int) -> int:
         parallelism = self._spec.get("parallelism")

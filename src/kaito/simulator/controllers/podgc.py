@@ -19,10 +19,12 @@ from kaito.simulator.controllers.hands import Action, Delete, Hands, Patch
 
 QUARANTINE = 40.0
 """Seconds that a Node may be missing before its pods count as lost; kube-controller-manager's."""
-_NODE = "node"
+NODE = "node"
+"""The index of pods by their node's name."""
 
 
-def _node_names(pod: Record) -> Iterable[str]:
+def node_names(pod: Record) -> Iterable[str]:
+    """The name of the node that a pod is bound to."""
     name = pod.get("spec", "nodeName")
     if name:
         yield name
@@ -61,13 +63,13 @@ class LostPods:
 
     def __init__(self, manager: Manager, clock: Clock) -> None:
         self._nodes = manager.cache.informer(NODES).store
-        self._pods = manager.cache.informer(PODS, indexes={_NODE: _node_names}).store
+        self._pods = manager.cache.informer(PODS, indexes={NODE: node_names}).store
         self._hands = Hands(manager.client, manager.recorder("pod-garbage-collector"))
         self._clock = clock
         self._missing: dict[str, float] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
-        pods = self._pods.by_index(_NODE, key.name)
+        pods = self._pods.by_index(NODE, key.name)
         if self._nodes.get(key) is not None or not pods:
             self._missing.pop(key.name, None)
             return Done()
@@ -81,7 +83,7 @@ class LostPods:
 
     def node_of(self, pod: Record) -> Iterable[ObjectKey]:
         """The pod's Node, if it is missing."""
-        for name in _node_names(pod):
+        for name in node_names(pod):
             if self._nodes.get(ObjectKey("", name)) is None:
                 yield ObjectKey("", name)
 

@@ -147,10 +147,10 @@ def _repels(taint: Json, needs: PodNeeds) -> bool:
 
 
 def _tolerated(taint: Json, needs: PodNeeds) -> bool:
-    return any(_tolerates(toleration, taint) for toleration in needs.tolerations)
+    return any(tolerates(toleration, taint) for toleration in needs.tolerations)
 
 
-def _tolerates(toleration: Json, taint: Json) -> bool:
+def tolerates(toleration: Json, taint: Json) -> bool:
     if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
         return False
     if toleration.get("key") and toleration["key"] != taint.get("key"):
