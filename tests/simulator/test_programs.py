@@ -69,6 +69,13 @@ CURL = {"image": "curlimages/curl"}
         (shell("curl -d '{\"a\": 1}' x", **CURL), Curl(argv=("-d", '{"a": 1}', "x"))),
         (container(command=["sleep", "5"]), Exit(after=5.0)),
         (shell("sleep 2; exit 3"), Exit(code=3, after=2.0)),
+        (container(command=["sleep", "2m"]), Exit(after=120.0)),
+        (shell("echo hello; sleep inf"), Idle(first=("hello",))),
+        (
+            shell("echo 'one, two'; sleep 1; echo three; exit 4"),
+            Exit(code=4, after=1.0, first=("one, two",), last=("three",)),
+        ),
+        (container(args=["echo", "a", "b"]), Exit(after=0.0, first=("a b",))),
         (container(), Idle()),
     ],
 )

@@ -23,6 +23,10 @@ class Refused(Exception):
     """Nobody listens there."""
 
 
+class NoSuchPort(Refused):
+    """The Service has no such port."""
+
+
 class Unreachable(Exception):
     """Nothing answers, not even with a refusal."""
 
@@ -113,7 +117,7 @@ class Network:
         ports = service.get("spec", "ports") or ()
         wanted = next((p for p in ports if port in (p["port"], p.get("name"))), None)
         if wanted is None:
-            raise Refused(f"{service.meta.name}:{port}")
+            raise NoSuchPort(f"{service.meta.name}:{port}")
         for one in self._directory.slices(service.meta.namespace, service.meta.name):
             target = self._in_slice(one, wanted)
             if target is not None:

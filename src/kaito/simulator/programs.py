@@ -6,7 +6,7 @@
     Pull/Push  an artifact from or to a registry; ends by itself
     Pause      lives until the pusher beside it has finished
     Curl       one HTTP request on the cluster's network
-    Exit       ends after a given time with a given code
+    Exit       says something, and ends after a given time with a given code
     Idle       does nothing until it is told to stop
 
 Whatever is not recognised is `Idle` in a pod that restarts its containers always, and otherwise a
@@ -78,11 +78,16 @@ class Exit:
     code: int = 0
     after: float | None = None
     """Seconds; None: as long as an unknown task takes."""
+    first: tuple[str, ...] = ()
+    """Lines that it prints before it sleeps."""
+    last: tuple[str, ...] = ()
+    """Lines that it prints before it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    pass
+    first: tuple[str, ...] = ()
+    """Lines that it prints."""
 
 
 Program = Serve | Train | Fetch | Pull | Push | Pause | Curl | Exit | Idle
@@ -233,23 +238,47 @@ def _split(script: str) -> list[str]:
         return [script]
 
 
+_SLEEP = re.compile(r"([\d.]+)([smhd]?)")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
 def _simple(argv: Sequence[str]) -> Program | None:
-    """`sleep N`, `true`, `false`, `exit N`, also as `sh -c "sleep N; exit M"`."""
-    text = " ".join(argv)
-    for prefix in ("/bin/sh -c ", "sh -c "):
-        text = text.removeprefix(prefix)
-    parts = [part.split() for part in re.split(r"[;\n]|&&", text) if part.strip()]
+    """`echo WORDS`, `sleep N`, `true`, `false`, `exit N`, also as `sh -c "sleep N; exit M"`.
+
+    What is said after the first sleep is said at the end.
+    """
     seconds, code = 0.0, 0
-    for part in parts:
-        if part[0] == "sleep" and len(part) == 2 and re.fullmatch(r"[\d.]+", part[1]):
-            seconds += float(part[1])
-        elif part[0] == "exit":
-            code = int(part[1]) if len(part) > 1 and part[1].isdigit() else 0
-        elif part == ["false"]:
+    said: tuple[list[str], list[str]] = ([], [])
+    parts = _commands(argv)
+    for name, *rest in parts:
+        found = _SLEEP.fullmatch(rest[0]) if name == "sleep" and len(rest) == 1 else None
+        if name == "echo":
+            said[seconds > 0].append(" ".join(rest))
+        elif found:
+            seconds += float(found[1]) * _UNITS[found[2]]
+        elif name == "sleep" and rest in (["inf"], ["infinity"]):
+            return Idle(first=(*said[0], *said[1]))
+        elif name == "exit":
+            code = int(rest[0]) if rest and rest[0].isdigit() else 0
+            break
+        elif name == "false":
             code = 1
-        elif part != ["true"]:
+        elif name != "true":
             return None
-    return Exit(code=code, after=seconds) if parts else None
+    return (
+        Exit(code=code, after=seconds, first=tuple(said[0]), last=tuple(said[1])) if parts else None
+    )
+
+
+def _commands(argv: Sequence[str]) -> list[list[str]]:
+    """The words of each command of a script; the command itself where it is no script."""
+    if len(argv) != 3 or argv[0] not in ("sh", "/bin/sh") or argv[1] != "-c":
+        return [list(argv)] if argv else []
+    try:
+        parts = [shlex.split(part) for part in re.split(r"[;\n]|&&", argv[2])]
+    except ValueError:
+        return [[argv[2]]]
+    return [part for part in parts if part]
 
 
 def _unknown(pod: Json) -> Program:

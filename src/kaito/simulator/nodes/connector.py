@@ -53,11 +53,20 @@ class NodeConnector:
         """Carry one request in. Raises Refused (503) when nothing answers there."""
         try:
             target = self._find(kind, namespace, name, port)
+        except network.NoSuchPort as error:
+            message = f'no service port {port} found for service "{name}"'
+            raise Refused(503, "ServiceUnavailable", message) from error
+        except (network.Refused, network.NoSuchHost) as error:
+            message = f'no endpoints available for service "{name}"'
+            raise Refused(503, "ServiceUnavailable", message) from error
+        try:
             return await self._network.to_pod(target, request)
-        except (network.Refused, network.Unreachable, network.NoSuchHost) as error:
-            message = (
-                f"error trying to reach service: dial tcp {error}: connect: connection refused"
-            )
+        except (network.Refused, network.Unreachable) as error:
+            where = f"{target.pod.get('status', 'podIP') or ''}:{target.port}"
+            why = "connect: connection refused"
+            if isinstance(error, network.Unreachable):
+                why = "connect: no route to host"
+            message = f"error trying to reach service: dial tcp {where}: {why}"
             raise Refused(503, "ServiceUnavailable", message) from error
 
     def _find(self, kind: str, namespace: str, name: str, port: str) -> Target:

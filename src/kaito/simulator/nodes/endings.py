@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kaito.simulator import images
 from kaito.simulator.nodes.containers import Container, Phase
 from kaito.simulator.nodes.moment import Moment
-from kaito.simulator.programs import Curl, Exit, Fetch, Pause, Pull, Push, Serve, Train
+from kaito.simulator.programs import Curl, Exit, Fetch, Idle, Pause, Pull, Push, Serve, Train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ def greeting(container: Container) -> tuple[str, ...]:
             return (f"simulated pull of {image}",)
         case Push(image=image):
             return (f"simulated push to {image}",)
+        case Exit(first=first) | Idle(first=first):
+            return first
         case _:
             return ()
 
@@ -49,8 +51,9 @@ def ending(moment: Moment) -> Ending | None:
         case Fetch(what=what):
             took = options.fetch_weights if what == "weights" else options.fetch_data
             return Ending(at=began + took, lines=("done",))
-        case Exit(code=code, after=after):
-            return Ending(at=began + (options.task if after is None else after), code=code)
+        case Exit(code=code, after=after, last=last):
+            took = options.task if after is None else after
+            return Ending(at=began + took, code=code, lines=last)
         case Pull(image=image):
             return _pull(moment, image)
         case Push():
