@@ -25,6 +25,7 @@ demo: .venv/.runtime ## The main job, end to end, on the embedded cluster (ACT=2
 test: .venv/.dev ## Every test but test-e2e (contracts also on a real API server, where one is built: make controlplane)
 	@$(BIN)/pytest -q -n 2 --ignore tests/e2e $(PYTEST_ARGS)
 	@$(BIN)/python -c 'from tests.controlplane.programs import find; find() or print("left out: the half on a real control plane, which is not built here (make controlplane)")'
+	@$(BIN)/python -m tests.contract.kubectl.found
 
 .PHONY: dev
 dev: .venv/.dev ## Install the development tools into .venv
