@@ -42,13 +42,15 @@ PARTS = (
     Part(name="collector", seconds=90),
     Part(name="starting", seconds=60),
     Part(name="churn", seconds=240),
+    Part(name="watching", seconds=660, rows=False),
+    Part(name="thousand_nodes", seconds=600, rows=False),
     Part(name="workspace_controller", seconds=300, rows=False, asked=True),
     Part(name="hundred_workspaces", seconds=600, rows=False, asked=True),
 )
 
 
 def run(part):
-    """Its rows, and in words why there are none."""
+    """Its rows, in words why there are none, and whether that is because it broke."""
     words = [sys.executable, "-m", f"benchmarks.{part.name}", *part.arguments]
     try:
         done = subprocess.run(
@@ -61,13 +63,13 @@ def run(part):
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return [], f"ended after {part.seconds} s"
-    if done.returncode:
-        return [], (done.stderr.strip().splitlines() or ["it failed and said nothing"])[-1]
+        return [], f"ended after {part.seconds} s", True
     if not part.rows:
-        print(f"\n{part.name}\n{done.stdout}")
-        return [], ""
-    return read(done.stdout)
+        print(f"\n{part.name}\n\n{done.stdout}", flush=True)
+    if done.returncode:
+        said = done.stderr.strip() or "it failed and said nothing"
+        return [], said.splitlines()[-1], "Traceback" in said
+    return (*(read(done.stdout) if part.rows else ([], "")), False)
 
 
 def read(text):
@@ -99,16 +101,18 @@ def main():
     parser = argparse.ArgumentParser(prog="benchmarks", description="measure, and print one table")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(p.name for p in PARTS))
     parts = chosen(parser.parse_args().names)
-    rows, left_out, began = [], {}, time.monotonic()
+    rows, left_out, broken, began = [], {}, False, time.monotonic()
     for part in parts:
         print(f"{part.name} ...", end=" ", file=sys.stderr, flush=True)
         started = time.monotonic()
-        found, missing = run(part)
+        found, missing, broke = run(part)
         print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
         rows += found
+        broken = broken or broke
         if missing:
             left_out[part.name] = missing
-    print(table(rows))
+    if rows:
+        print(table(rows))
     load = number(os.getloadavg()[0])
     print(f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores, load average now {load}")
     for part in PARTS:
@@ -116,7 +120,7 @@ def main():
             left_out[part.name] = f"takes a while: make bench WHAT={part.name}"
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")
-    return 0
+    return int(broken)
 
 
 if __name__ == "__main__":

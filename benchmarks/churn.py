@@ -17,7 +17,7 @@ from random import Random
 
 from benchmarks.measuring import MB, Row, program, resident
 
-from kaito.apiserver import fieldsets
+from kaito.apiserver.comparing import forget
 from kaito.framework.applying import ApplyOptions
 from kaito.framework.children import Children, child
 from kaito.framework.controller import Controller
@@ -154,10 +154,8 @@ async def day(objects, *, haste=1, retry_period=2.0):
 
 
 def settle():
-    """Leave nothing that is unreachable, nor what the server, which is not measured, keeps at hand
-    (of field sets as many as it takes, up to a number).
-    """
-    fieldsets._known.clear()
+    """Leave nothing unreachable, nor what the server, which is not measured, keeps at hand."""
+    forget()
     gc.collect()
 
 

@@ -91,6 +91,11 @@ def compare(old: Json, new: Json, type_: Type) -> Comparison:
 _known: dict[Hashable, Comparison] = {}
 
 
+def forget() -> None:
+    """Drop what is remembered: for whoever measures the memory of something else."""
+    _known.clear()
+
+
 def compared(old: Json, new: Json, type_: Type) -> Comparison:
     """The same, without a memory."""
     found = Comparison()
