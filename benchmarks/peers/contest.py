@@ -14,8 +14,6 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
 """Seconds that anything may take before the benchmark gives up."""
 _LOOK = 0.25
-_REST = 2.0
-"""Seconds in which a program that has nothing to watch is certainly there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +148,10 @@ def drive(task: str, kubeconfig: Path, namespace: str, pods: int, **options: obj
 def resting(
     contestants: Iterable[Contestant], kubeconfig: Path, namespace: str
 ) -> dict[Contestant, int]:
-    """Resident bytes of each with an empty namespace to watch."""
+    """Resident bytes of each with a single pod to watch, which shows that it is ready."""
     with ExitStack() as stack:
         running = [Running(stack, one, kubeconfig, namespace) for one in contestants]
-        time.sleep(_REST)
-        return {one.contestant: one.settled(0).rss_bytes for one in running}
+        return {one.contestant: one.settled(1).rss_bytes for one in running}
 
 
 def race(

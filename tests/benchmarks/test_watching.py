@@ -12,10 +12,10 @@ PODS, CHANGES = 3, 12
 
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory):
-    """Of an embedded API server with a few pods, and an empty namespace."""
+    """Of an embedded API server with a few pods, and a namespace with one."""
     folder = tmp_path_factory.mktemp("watching")
     with served_api(folder) as served:
-        drive("create", served.kubeconfig, watching.EMPTY, 0)
+        drive("create", served.kubeconfig, watching.ALONE, 1)
         assert int(drive("create", served.kubeconfig, watching.NAMESPACE, PODS)) > 10_000
         yield served.kubeconfig
 
@@ -43,7 +43,7 @@ def test_a_program_at_rest_has_a_size(kubeconfig):
     """What resident bytes per object are counted from."""
     ours = python("kaito", "ours", "metadata")
 
-    assert resting([ours], kubeconfig, watching.EMPTY)[ours] > 10_000_000
+    assert resting([ours], kubeconfig, watching.ALONE)[ours] > 10_000_000
 
 
 @pytest.mark.realtime
