@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from kaito.framework.cache import CacheSyncTimeout
+from kaito.framework.controller import RUNS_PER_TURN
 from kaito.framework.events import Added
 from kaito.framework.fence import Fenced
 from kaito.framework.reconcile import Again, Done, Terminal, annotate
@@ -528,3 +529,23 @@ async def test_a_namespace_full_of_work_does_not_hold_up_another():
 
     assert reconciler.names[1] == "only"
     assert len(reconciler.runs) == 1001
+
+
+async def test_a_burst_of_keys_lets_the_loop_turn_between_runs():
+    """No turn of the loop starts more than a few runs, so a watch is read on meanwhile: what it
+    brings for keys that still wait costs no run more."""
+    reconciler, turns = Scripted(), []
+    bench = Bench(reconciler)
+    names = [f"w{n}" for n in range(4 * RUNS_PER_TURN)]
+
+    async with bench.running():
+        bench.want(*names)
+        while len(reconciler.runs) < len(names):
+            before = len(reconciler.runs)
+            if before < len(names) / 2:
+                bench.want(names[-1])
+            await bench.clock.sleep(0)
+            turns.append(len(reconciler.runs) - before)
+
+    assert max(turns) == RUNS_PER_TURN
+    assert reconciler.names == names

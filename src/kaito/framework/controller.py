@@ -6,6 +6,7 @@ runs at once. Each run is a task of its own, named after its key, with its own c
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ from kaito.kube.clock import Clock
 from kaito.kube.objects import ObjectKey, Resource
 
 log = structlog.get_logger(__name__)
+
+
+RUNS_PER_TURN = 8
+"""Runs started in one turn of the event loop. In a burst, watches are read between the turns: keys
+that change again meanwhile need one run less, and neither probes nor leases wait for all of it."""
 
 
 def _namespace(key: ObjectKey) -> Hashable:
@@ -217,7 +223,7 @@ class Controller:
     async def _dispatch(
         self, group: asyncio.TaskGroup, attempt: Attempt, consistency: Consistency | None
     ) -> None:
-        while True:
+        for count in itertools.count(1):
             await self._slots.acquire()
             try:
                 item = await self.queue.get()
@@ -230,6 +236,8 @@ class Controller:
             else:
                 self._slots.release()
                 self._park(group, item, behind)
+            if count % RUNS_PER_TURN == 0:
+                await attempt.clock.sleep(0)
 
     def _park(
         self, group: asyncio.TaskGroup, item: Item[ObjectKey], behind: Awaitable[None]

@@ -18,7 +18,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from random import SystemRandom
+from random import Random
 from typing import Final, final
 
 import msgspec
@@ -79,7 +79,7 @@ async def serve(
     manager = Manager(
         transport,
         clock=SystemClock(),
-        random=SystemRandom(),
+        random=Random(),  # asked once per reconcile: no place for a system call
         options=_manager_options(options, credentials.namespace),
         election_transport=HttpsTransport(election_credentials)
         if elects and election_credentials is not None

@@ -83,20 +83,22 @@ class Shard:
         """An ADDED or MODIFIED event. `advance`: its version is where the stream has got to."""
         key = (record.meta.namespace, record.meta.name)
         old = self.records.get(key)
-        if old is not None:
-            self._unindex(key, old)
-        elif self._siblings is not None:
+        if old is None and self._siblings is not None:
             old = self._siblings.take(key, self, record.meta.resource_version)
+        elif old is not None and self.indexes:
+            self._unindex(key, old)
         self.records[key] = record
-        for index in self.indexes.values():
-            index.add(key, record)
+        if self.indexes:
+            for index in self.indexes.values():
+                index.add(key, record)
         if advance:
             self.version = record.meta.resource_version
         if events := _difference(old, record, initial=False):
             self._emit(events)
         if old is not None and old.meta.uid != record.meta.uid:
             self._vanished(key)
-        self._progress()
+        if self._waiting:
+            self._progress()
 
     def remove(self, record: Record) -> None:
         """A DELETED event; `record` carries the version of the deletion."""

@@ -123,6 +123,9 @@ class Watch:
             if self.predicate is not None and not self.predicate(event):
                 return
             priority = _priority(event)
+            if self.to_keys is _itself:  # the usual case: old and new have the same key
+                enqueue(event.record.meta.key, priority)
+                return
             for key in self._keys(event):
                 enqueue(key, priority)
 
