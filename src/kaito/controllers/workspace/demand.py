@@ -7,7 +7,6 @@ from kaito.api.names import GPU_RESOURCE
 from kaito.kube.objects import Json
 from kaito.kube.resources import JOBS
 from kaito.manifests.render import Rendered
-from kaito.planning.decision import Plan
 
 
 @final
@@ -25,7 +24,7 @@ class Demand:
     """There is an address to send requests to, sooner or later."""
 
     @classmethod
-    def of_rendered(cls, rendered: Rendered, plan: Plan | None) -> Self:
+    def of_rendered(cls, rendered: Rendered) -> Self:
         """Of what is in force, whatever would be planned today."""
         workload = rendered.workload
         spec = workload["spec"]
@@ -35,7 +34,7 @@ class Demand:
             claims=nodes if rendered.claims is None else rendered.claims,
             nodes=nodes,
             gpus_per_node=_gpus(spec["template"]["spec"]),
-            runtime=plan.runtime if plan is not None else _runtime(spec["template"]["spec"]),
+            runtime=_runtime(spec["template"]["spec"]),
             serves=not job or bool(rendered.served),
         )
 

@@ -140,7 +140,7 @@ def target_of(
     return Target(
         identity=identity,
         revision=revision,
-        demand=Demand.of_rendered(revision.rendered, plan),
+        demand=Demand.of_rendered(revision.rendered),
         plan=plan,
         update=update,
     )
@@ -162,7 +162,7 @@ def waiting_target(
     return Target(
         identity=identity,
         revision=standing,
-        demand=Demand.of_rendered(standing.rendered, plan),
+        demand=Demand.of_rendered(standing.rendered),
         plan=plan,
         update=update,
         waits=True,
