@@ -1,4 +1,4 @@
-"""The example operator, as a module; the examples are files, not a package."""
+"""The example operators, as modules; the examples are files, not a package."""
 
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -6,8 +6,16 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "examples" / "operator"
 FILE = FOLDER / "website.py"
+PAGE_FILE = FOLDER / "page.py"
 
-_spec = spec_from_file_location("website", FILE)
-website = module_from_spec(_spec)
-sys.modules["website"] = website
-_spec.loader.exec_module(website)
+
+def _loaded(file):
+    spec = spec_from_file_location(file.stem, file)
+    module = module_from_spec(spec)
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+website = _loaded(FILE)
+page = _loaded(PAGE_FILE)

@@ -8,7 +8,7 @@ from random import Random
 from kaito.framework.leader import LeaderOptions
 from kaito.framework.manager import Manager, ManagerOptions
 from tests.docs.reading import ROOT, blocks, rows
-from tests.testing.example import FILE
+from tests.testing.example import PAGE_FILE
 
 PAGE = ROOT / "docs" / "framework.md"
 
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "framework.md"
 def test_the_operator_is_printed_as_it_is():
     """The page's listing and the file are one text."""
     printed = [block.text for block in blocks(PAGE) if block.language == "py"]
-    assert printed == [FILE.read_text(encoding="utf-8")]
+    assert printed == [PAGE_FILE.read_text(encoding="utf-8")]
 
 
 async def test_the_table_of_metrics_is_complete(embedded_api):

@@ -17,7 +17,7 @@ from kaito.kube.credentials import load
 from kaito.kube.objects import ObjectKey
 from kaito.kube.resources import CONFIGMAPS, DEPLOYMENTS
 from kaito.testing.api import embedded_api as in_process_api
-from tests.testing.example import FILE, FOLDER, website
+from tests.testing.example import FILE, FOLDER, PAGE_FILE, website
 
 pytestmark = pytest.mark.realtime
 
@@ -60,6 +60,65 @@ def test_the_example_works_as_a_program_for_a_user_of_kubectl(served_api):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on this machine")
+def test_the_forty_lines_as_their_page_shows_them(served_api):
+    """The commands of docs/framework.md, and the table that kubectl prints there."""
+    program = [sys.executable, str(PAGE_FILE)]
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(FOLDER.parents[1] / "src"), *sys.path]),
+    }
+    crds = subprocess.run([*program, "--crds"], capture_output=True, env=environ, check=True)
+    kubectl(served_api.kubeconfig, "apply", "-f", "-", text=crds.stdout.decode())
+    options = ["--kubeconfig", str(served_api.kubeconfig), "--leader-elect"]
+    process = subprocess.Popen([*program, *options], env=environ, stderr=subprocess.PIPE)
+    try:
+        kubectl(served_api.kubeconfig, "apply", "-f", str(FOLDER / "page.yaml"))
+        served_api.run(lambda api: api.wait(DEPLOYMENTS, HELLO))
+        counts = {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}
+        served_api.run(
+            lambda api: api.client.merge_patch(
+                DEPLOYMENTS, HELLO, {"status": counts}, subresource="status"
+            )
+        )
+        kubectl(served_api.kubeconfig, "wait", "page/hello", "--for=condition=Ready")
+        told = kubectl(served_api.kubeconfig, "get", "pages")
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    text = (FOLDER.parents[1] / "docs" / "framework.md").read_text(encoding="utf-8")
+    shown = text.split("$ kubectl get pages\n")[1].split("```")[0]
+    assert [line.split()[:-1] for line in told.splitlines()] == [
+        line.split()[:-1] for line in shown.splitlines()
+    ]
+
+
+async def test_a_client_of_another_library_needs_the_kubeconfig_alone(served_api):
+    """kubernetes-asyncio, the official client's twin: it writes, lists, and follows a watch."""
+    from kubernetes_asyncio import client, config, watch
+
+    configuration = client.Configuration()
+    await config.load_kube_config(
+        config_file=str(served_api.kubeconfig), client_configuration=configuration
+    )
+    async with client.ApiClient(configuration) as connection:
+        core = client.CoreV1Api(connection)
+        body = {"metadata": {"name": "a"}, "data": {"k": "v"}}
+        made = await core.create_namespaced_config_map("default", body)
+        listed = await core.list_namespaced_config_map("default")
+        assert [item.metadata.uid for item in listed.items] == [made.metadata.uid]
+        async with watch.Watch() as watching:
+            events = watching.stream(
+                core.list_namespaced_config_map,
+                "default",
+                resource_version=listed.metadata.resource_version,
+                timeout_seconds=30,
+            )
+            await core.delete_namespaced_config_map("a", "default")
+            event = await anext(events)
+    assert (event["type"], event["object"].metadata.name) == ("DELETED", "a")
 
 
 async def test_a_dropped_connection_is_dropped_on_the_wire(tmp_path, served_api):

@@ -55,12 +55,14 @@ class Children:
         recorder: Recorder,
         *,
         field_manager: str,
-        options: ApplyOptions,
+        options: ApplyOptions | None = None,
     ) -> None:
+        """The hash of what was applied is kept in `<field manager>/applied` unless `options` say
+        otherwise."""
         self._client = client
         self._recorder = recorder
         self._field_manager = field_manager
-        self._options = options
+        self._options = options or ApplyOptions(hash_annotation=f"{field_manager}/applied")
 
     async def keep(self, owner: Record, intents: Mapping[Resource, Json]) -> list[Outcome]:
         """`applying.ensure` for each, in order. Raises what it raises; the rest is then left."""

@@ -23,6 +23,12 @@ class Condition:
     last_transition_time: datetime | None = None
 
 
+def condition(type_: str, holds: bool | None, reason: str, message: str = "") -> Condition:
+    """True or False as `holds`, Unknown where it is None."""
+    status: Status = "Unknown" if holds is None else "True" if holds else "False"
+    return Condition(type=type_, status=status, reason=reason, message=message)
+
+
 def parse_condition(entry: Mapping[str, Any]) -> Condition:
     """The condition of one entry of `status.conditions`; lenient towards what others wrote."""
     moment = entry.get("lastTransitionTime")

@@ -62,6 +62,7 @@ class ConsistentClient:
         """`metrics(what, resource)` is told of `live_get` and `consistent_list`."""
         self.live = client
         self.cache = cache
+        self.clock = clock
         self.rewrites = Rewrites()
         """For `kaito.framework.applying`."""
         self._fence = fence

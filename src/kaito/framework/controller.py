@@ -21,7 +21,7 @@ from kaito.framework.fairness import Item
 from kaito.framework.metrics import ControllerMetrics, Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
 from kaito.framework.reading import Readable
-from kaito.framework.reconcile import Consistency, Reconciler
+from kaito.framework.reconcile import Calling, Consistency, ReconcileFunction, Reconciler
 from kaito.framework.sources import Feed, Informers, Source
 from kaito.framework.workqueue import QueueClosed, WorkQueue
 from kaito.kube.clock import Clock
@@ -75,13 +75,13 @@ class Controller:
     def __init__(
         self,
         name: str,
-        reconciler: Reconciler,
+        reconciler: Reconciler | ReconcileFunction,
         sources: Sequence[Source],
         options: ControllerOptions = DEFAULTS,
     ) -> None:
         self.name = name
         self.options = options
-        self._reconciler = reconciler
+        self._reconciler = reconciler if isinstance(reconciler, Reconciler) else Calling(reconciler)
         self._sources = tuple(sources)
         self._environment: Environment | None = None
         self._queue: WorkQueue[ObjectKey] | None = None

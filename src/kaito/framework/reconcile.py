@@ -14,10 +14,10 @@ The fate of a key follows from what `reconcile` does:
     raises anything else          reported once per run and tried again, ever more slowly
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, final, runtime_checkable
 
 from kaito.kube.objects import ObjectKey
 
@@ -45,10 +45,23 @@ class Terminal(Exception):
     """Report this and do not retry; the next change of the object brings the next run."""
 
 
+@runtime_checkable
 class Reconciler(Protocol):
     """The one method that an operator's author has to write."""
 
-    async def reconcile(self, key: ObjectKey) -> Result: ...
+    def reconcile(self, key: ObjectKey, /) -> Coroutine[Any, Any, Result]: ...
+
+
+ReconcileFunction = Callable[[ObjectKey], Coroutine[Any, Any, Result]]
+"""The same as a plain `async def`."""
+
+
+@final
+class Calling:
+    """A reconciler that is one function."""
+
+    def __init__(self, function: ReconcileFunction) -> None:
+        self.reconcile = function
 
 
 class Consistency(Protocol):

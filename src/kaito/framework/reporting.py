@@ -1,6 +1,7 @@
 """Status, written when there is something new to say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kaito.framework.conditions import Condition, set_conditions
 from kaito.framework.consistent import ConsistentClient
@@ -16,19 +17,25 @@ async def report(
     status: Json,
     *,
     conditions: Sequence[Condition] = (),
-    clock: Clock,
+    clock: Clock | None = None,
     field_manager: str = "",
 ) -> bool:
     """Make the status of `record` say `status` and `conditions`; whether that took a request.
 
     Fields that `status` does not name are kept, one that is None is removed. Conditions are merged
-    by type as `set_conditions` does. What is there already is not written again. Raises Conflict
-    when the object is not the one that was read any more, and NotFound when it is gone.
+    by type as `set_conditions` does, at the time of `clock` or else the client's; one that names no
+    generation has observed that of `record`. What is there already is not written again. Raises
+    Conflict when the object is not the one that was read any more, and NotFound when it is gone.
     """
     before: Json = record.get("status") or {}
     wanted = {**before, **status}
     if conditions:
-        wanted["conditions"] = set_conditions(before.get("conditions"), conditions, clock.wall())
+        observed = [
+            replace(each, observed_generation=each.observed_generation or record.meta.generation)
+            for each in conditions
+        ]
+        now = (clock or client.clock).wall()
+        wanted["conditions"] = set_conditions(before.get("conditions"), observed, now)
     patch = merge_diff(before, {name: value for name, value in wanted.items() if value is not None})
     if not patch:
         return False

@@ -3,8 +3,9 @@
 The document is plain JSON: `kubectl apply -f -` takes it, and so does an API server.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, final, get_args
 
 from pydantic import BaseModel, WithJsonSchema
 
@@ -39,6 +40,18 @@ Conditions = Annotated[
 """The type of `status.conditions`: a list of `metav1.Condition`, one per type."""
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Beside a field's type, `Annotated[int, Column("Copies")]`: `kubectl get` prints the field."""
+
+    title: str
+    condition: str = ""
+    """Of a field of `Conditions`: the type of the one whose status is printed."""
+    priority: int = 0
+    """Above 0: only with `-o wide`."""
+
+
 def definition(
     resource: Resource,
     model: type[BaseModel],
@@ -49,8 +62,9 @@ def definition(
     """The definition of a kind with one version, whose content is `model`.
 
     `model` describes `spec`, `status` and whatever else there is beside the metadata. With a field
-    `status`, the status is a subresource: it is written apart from the rest. `columns` are what
-    `kubectl get` prints: a title and a JSON path each; the age comes last by itself.
+    `status`, the status is a subresource: it is written apart from the rest. `kubectl get` prints
+    the fields that have a `Column`, then `columns`, a title and a JSON path each; the age comes
+    last by itself.
     Raises `pydantic_schema.Unrepresentable`.
     """
     schema = structural_schema(model)
@@ -58,7 +72,7 @@ def definition(
         "name": resource.version,
         "served": True,
         "storage": True,
-        "additionalPrinterColumns": _columns(columns or {}),
+        "additionalPrinterColumns": [*_fields(model, schema, ""), *_columns(columns or {})],
         "schema": {"openAPIV3Schema": schema},
     }
     if "status" in schema.get("properties", {}):
@@ -81,6 +95,31 @@ def definition(
             "versions": [version],
         },
     }
+
+
+def _fields(model: type[BaseModel], schema: Json, path: str) -> Iterator[Json]:
+    """The columns of the fields of a model and of the models in it, in their order."""
+    for name, field in model.model_fields.items():
+        name = field.serialization_alias or field.alias or name
+        inner = schema["properties"].get(name, {})
+        for column in field.metadata:
+            if isinstance(column, Column):
+                yield _column(column, inner, f"{path}.{name}")
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _fields(part, inner, f"{path}.{name}")
+
+
+def _column(column: Column, schema: Json, path: str) -> Json:
+    kind = schema.get("type", "string")
+    if column.condition:
+        kind, path = "string", f'{path}[?(@.type=="{column.condition}")].status'
+    elif schema.get("format") == "date-time":
+        kind = "date"
+    elif kind not in ("integer", "number", "boolean"):
+        kind = "string"
+    found = {"name": column.title, "jsonPath": path, "type": kind}
+    return {**found, "priority": column.priority} if column.priority else found
 
 
 def _columns(wanted: Mapping[str, str]) -> list[Json]:
