@@ -44,6 +44,20 @@ def text(call: Call, stored: Stored, *, fresh: bool = False) -> bytes:
     return encode(shown(call, stored, fresh=fresh)) if known is None else known
 
 
+class _Metadata(msgspec.Struct):
+    metadata: msgspec.Raw
+
+
+_metadata: Final = msgspec.json.Decoder(_Metadata).decode
+
+
+def metadata(call: Call, stored: Stored) -> bytes | None:
+    """The metadata alone as JSON, where it is stored as it is shown."""
+    if _converts(call, stored) or call.kind.conversion is not None:
+        return None
+    return bytes(_metadata(stored.tail).metadata)
+
+
 def expect(call: Call, objects: Iterable[Stored], *, fresh: bool = False) -> None:
     """All of these are going to be shown: ask about them together. Raises Unanswered."""
     if call.kind.webhook is None:

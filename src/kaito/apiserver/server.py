@@ -252,6 +252,7 @@ def _with_body(call: Call) -> Response:
 
 
 def _dispatch(call: Call) -> Response | Stream:
+    call.core.storage.expire(call.core.bucket(call.kind))
     match call.target.verb:
         case "get":
             return reading.get(call)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from types import MappingProxyType
 from typing import Any, Final, Literal, final
 from uuid import UUID
 
@@ -59,7 +60,8 @@ class Change:
     old: Stored | None
     new: Stored
     lines: dict[str, bytes] = field(default_factory=dict)
-    """Encoded watch events by representation, made once for all watchers."""
+    """Watch events by version of the kind, where encoding them is work: done once for all
+    watchers. Elsewhere an event is what is stored, between a few bytes."""
 
 
 def path_of(key: ObjectKey) -> str:
@@ -71,7 +73,9 @@ def path_of(key: ObjectKey) -> str:
 class Bucket:
     """All objects of one resource (every served version of it), ordered by namespace/name."""
 
-    def __init__(self) -> None:
+    def __init__(self, lifetime: float | None = None) -> None:
+        self.lifetime = lifetime
+        """Seconds that an object stays after its last write; None: until it is deleted."""
         self.objects: dict[str, Stored] = {}
         self._order: list[str] = []
         self.changes: deque[Change] = deque()
@@ -79,6 +83,8 @@ class Bucket:
         """The newest version that is no longer in `changes`."""
         self.first = 0
         """The sequence number of `changes[0]`."""
+        self.aging: deque[tuple[float, str, int]] = deque()
+        """When a version of an object was written, of objects that do not stay."""
         self._listeners: dict[int, Callable[[], None]] = {}
         self._next_listener = 0
 
@@ -168,6 +174,10 @@ class Window:
     """None older than this: etcd compacts every 5 minutes what is older than 5 minutes."""
 
 
+_LIFETIMES: Final = {"events": 3600.0}
+"""Seconds that objects stay after they were written last: `--event-ttl` of kube-apiserver."""
+
+
 @final
 class Storage:
     """Commits writes. There is no `await` in here: every operation is atomic on the loop."""
@@ -182,8 +192,12 @@ class Storage:
     def bucket(self, group_resource: str) -> Bucket:
         found = self._buckets.get(group_resource)
         if found is None:
-            found = self._buckets[group_resource] = Bucket()
+            found = self._buckets[group_resource] = Bucket(_LIFETIMES.get(group_resource))
         return found
+
+    def buckets(self) -> Mapping[str, Bucket]:
+        """Every one that has been asked for, by resource."""
+        return MappingProxyType(self._buckets)
 
     def new_uid(self) -> str:
         """A version 4 UUID from the injected chance."""
@@ -194,7 +208,19 @@ class Storage:
         stored = self._stamp(obj)
         old = bucket.put(stored)
         self._record(bucket, "ADDED" if old is None else "MODIFIED", old, stored)
+        if bucket.lifetime is not None:
+            bucket.aging.append((self._clock.monotonic(), path_of(stored.key), stored.version))
         return stored
+
+    def expire(self, bucket: Bucket) -> None:
+        """Remove what was written too long ago. Nothing runs in the background: whoever comes for
+        these objects does this first."""
+        aging = bucket.aging
+        while aging and aging[0][0] + (bucket.lifetime or 0.0) <= self._clock.monotonic():
+            _, path, version = aging.popleft()
+            stored = bucket.objects.get(path)
+            if stored is not None and stored.version == version:
+                self.remove(bucket, stored.key)
 
     def remove(self, bucket: Bucket, key: ObjectKey, last: Json | None = None) -> Stored:
         """Delete; `last` is the final state shown to watchers (by default the stored one)."""

@@ -260,21 +260,20 @@ class Watcher:
         return self._event("DELETED", _at_version(change.old, change.version), None)
 
     def _event(self, kind: str, stored: Stored, change: Change | None) -> bytes:
-        """One line; shared between watchers of the same representation."""
-        # What a webhook converts is remembered with the object, not with the change.
-        plain = self.how.shape == "object" and self.call.kind.webhook is None
-        shared = plain and change is not None
+        """One line; what costs an encoding is shared between watchers of the same version."""
+        if self.how.shape != "object" or change is None or self.call.kind.conversion is None:
+            return _line(kind, self._object(stored))
         key = self.call.kind.resource.version
-        if shared and change is not None and (known := change.lines.get(key)):
-            return known
-        line = _line(kind, self._object(stored))
-        if shared and change is not None:
-            change.lines[key] = line
+        line = change.lines.get(key)
+        if line is None:
+            line = change.lines[key] = _line(kind, self._object(stored))
         return line
 
     def _object(self, stored: Stored) -> bytes:
         if self.how.shape == "object":
             return forms.text(self.call, stored)
+        if self.how.shape == "metadata" and (raw := forms.metadata(self.call, stored)) is not None:
+            return self._partial + raw + b"}"
         obj = forms.shown(self.call, stored)
         if self.how.shape == "metadata":
             return encode(without_spec(obj, self.how))
@@ -282,6 +281,12 @@ class Watcher:
         drawn = table(self.call, [obj], metadata, definitions=self._first_table)
         self._first_table = False
         return encode(drawn)
+
+    @property
+    def _partial(self) -> bytes:
+        version = f"meta.k8s.io/{self.how.version}"
+        head = f'{{"kind":"PartialObjectMetadata","apiVersion":"{version}","metadata":'
+        return head.encode()
 
     def _bookmark(self, annotations: dict[str, str] | None) -> bytes:
         """How far the client is, if it saw everything up to now."""

@@ -30,6 +30,7 @@ _OPERATION: Final = (
     r"/subscriptions/(?P<subscription>[^/]+)/providers/Microsoft\.ContainerService"
     r"/locations/[^/]+/operations/(?P<operation>[^/]+)"
 )
+_MOST_REQUESTS: Final = 10_000
 _POOL_NAME: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
 
 Handler = Callable[[Request, Mapping[str, str], Fault | None], Response]
@@ -49,7 +50,8 @@ class ArmEndpoint:
         self.options = options or ArmOptions()
         self.faults = Faults()
         self.requests: list[tuple[str, str, int]] = []
-        """(method, path, status) of every request that arrived; status 0: no answer got out."""
+        """(method, path, status) of every request that arrived, of the latest thousands; status 0:
+        no answer got out."""
         self._clock = clock
         self._random = random
         self._pools = AgentPools(self.options, clock=clock, random=random)
@@ -138,6 +140,8 @@ class ArmEndpoint:
         except Refused as refused:
             response = refused.error.response()
         lost = fault is not None and fault.lose == "answer"
+        if len(self.requests) >= _MOST_REQUESTS:
+            del self.requests[: _MOST_REQUESTS // 2]
         self.requests.append((request.method, request.path, 0 if lost else response.status))
         if lost:
             raise ConnectionLost(arrived=True)
