@@ -93,6 +93,18 @@ class Scene:
             await self.clock.sleep(0.1)
         raise AssertionError(f"{resource.kind} {name}: {seen and seen.json()}")
 
+    async def gone(self, resource: Resource, name: str) -> None:
+        """Wait until there is no such object."""
+        deadline = self.clock.monotonic() + self.patience
+        key = self.key(name) if resource.namespaced else ObjectKey("", name)
+        while True:
+            try:
+                seen = await self.client.get(resource, key)
+            except NotFound:
+                return
+            assert self.clock.monotonic() < deadline, seen.json()
+            await self.clock.sleep(0.1)
+
     async def names(self, resource: Resource) -> list[str]:
         found = await self.client.list(resource, namespace=self.namespace)
         return [record.meta.name for record in found.items]

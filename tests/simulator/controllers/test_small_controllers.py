@@ -21,7 +21,17 @@ from kaito.simulator.controllers.garbage import garbage_controller
 from kaito.simulator.controllers.namespace import namespace_controller
 from tests.simulator.controllers.support import plane
 
-COLLECTED = partial(garbage_controller, kinds=(CONFIGMAPS, SECRETS, PODS, SERVICES))
+
+class Nobody:
+    """Is told of events."""
+
+    def event(self, regarding, **told):
+        """Forget it."""
+
+
+COLLECTED = partial(
+    garbage_controller, recorder=Nobody(), kinds=(CONFIGMAPS, SECRETS, PODS, SERVICES)
+)
 
 
 def namespaced(cache, client):

@@ -5,15 +5,16 @@
     owner waits, orphan              dependents lose the reference and stay
 
 A key is an owner's UID. Nothing is deleted on the cache's word alone: an owner counts as gone only
-when a live read does not find it under its UID. Owners in another namespace than their dependent
-do not count; the real server's collector ignores them too, and deletes such a dependent.
+when a live read does not find it under its UID. An owner in another namespace than its dependent is
+none: an event says so, and the dependent goes; unless it is in no namespace at all, where its owner
+cannot be looked for.
 """
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, final
+from typing import Final, Literal, Protocol, final
 
 from kaito.framework.cache import Cache
 from kaito.framework.controller import Controller
@@ -48,6 +49,20 @@ class _Watched:
     number: int
     resource: Resource
     store: Store
+
+
+class Events(Protocol):
+    """The part of a recorder that is used here."""
+
+    def event(
+        self,
+        regarding: Record | Json,
+        *,
+        type: Literal["Warning"],  # noqa: A002 - the field's name
+        reason: str,
+        message: str,
+        action: str,
+    ) -> None: ...
 
 
 @final
@@ -143,11 +158,13 @@ def _touched(graph: Graph, record: Record) -> list[ObjectKey]:
     return [_own_key(uid) for uid in uids if graph.matters(uid)]
 
 
-def garbage_controller(cache: Cache, client: Client, kinds: Iterable[Resource]) -> Controller:
+def garbage_controller(
+    cache: Cache, client: Client, recorder: Events, kinds: Iterable[Resource]
+) -> Controller:
     """Collects over `kinds`, and over the custom kinds that come to be served."""
     graph = Graph(cache)
     initial = [resource for resource in kinds if graph.add(resource) is not None]
-    reconciler = Collector(graph, client)
+    reconciler = Collector(graph, client, recorder)
 
     def definition(record: Record) -> Iterable[ObjectKey]:
         reconciler.watch(record)
@@ -163,13 +180,19 @@ def garbage_controller(cache: Cache, client: Client, kinds: Iterable[Resource]) 
     return controller
 
 
+def _elsewhere(resource: Resource, owner: Record, record: Record) -> bool:
+    return resource.namespaced and owner.meta.namespace != record.meta.namespace
+
+
 @final
 class Collector:
     """Decides what becomes of the dependents of one owner."""
 
-    def __init__(self, graph: Graph, client: Client) -> None:
+    def __init__(self, graph: Graph, client: Client, recorder: Events) -> None:
         self._graph = graph
         self._client = client
+        self._recorder = recorder
+        self._told: set[tuple[str, str]] = set()
         self._controller: Controller | None = None
 
     def enqueue_with(self, controller: Controller) -> None:
@@ -208,6 +231,10 @@ class Collector:
                 await self._collect(resource, record)
             return Done()
         resource, owner = found
+        strange = [one for one in dependents if _elsewhere(resource, owner, one[1])]
+        for kind, record in strange:
+            await self._disown(kind, record, resource, owner)
+        dependents = [one for one in dependents if one not in strange]
         if owner.meta.deleting and ORPHAN in owner.meta.finalizers:
             for kind, record in dependents:
                 await self._drop_references(kind, record, {uid})
@@ -215,6 +242,27 @@ class Collector:
         elif owner.meta.deleting and FOREGROUND in owner.meta.finalizers:
             await self._foreground(resource, owner, dependents)
         return Done()
+
+    async def _disown(
+        self, kind: Resource, record: Record, resource: Resource, owner: Record
+    ) -> None:
+        """Its owner is in another namespace."""
+        namespace, name, uid = record.meta.namespace, owner.meta.name, owner.meta.uid
+        if (record.meta.uid, uid) not in self._told:
+            self._told.add((record.meta.uid, uid))
+            meta = {"name": record.meta.name, "namespace": namespace, "uid": record.meta.uid}
+            self._recorder.event(
+                {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta},
+                type="Warning",
+                reason="OwnerRefInvalidNamespace",
+                message=(
+                    f"ownerRef [{resource.api_version}/{resource.kind}, namespace: {namespace}, "
+                    f'name: {name}, uid: {uid}] does not exist in namespace "{namespace}"'
+                ),
+                action="Collect",
+            )
+        if namespace:
+            await self._collect(kind, record)
 
     async def _foreground(
         self, resource: Resource, owner: Record, dependents: list[tuple[Resource, Record]]

@@ -45,6 +45,8 @@ def add_control_plane(manager: Manager, *, ca_pem: str = "") -> None:
         podgc_controller(manager),
         taint_eviction_controller(manager),
         disruption_controller(manager),
-        garbage_controller(cache, live, collectable()),
+        garbage_controller(
+            cache, live, manager.recorder("garbage-collector-controller"), collectable()
+        ),
     ):
         manager.add(controller)
