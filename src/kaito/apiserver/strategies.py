@@ -54,7 +54,21 @@ def pod(draft: Draft) -> None:
     spec.setdefault("enableServiceLinks", True)
     _prioritise(draft, spec)
     _tolerate(spec)
-    draft.obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(spec)}
+    status: Json = {"phase": "Pending"}
+    if spec.get("schedulingGates"):
+        since = draft.obj["metadata"]["creationTimestamp"]
+        status["conditions"] = [{**_GATED, "lastTransitionTime": since}]
+    draft.obj["status"] = {**status, "qosClass": quality_of_service(spec)}
+
+
+_GATED: Final[Json] = {
+    "type": "PodScheduled",
+    "status": "False",
+    "lastProbeTime": None,
+    "lastTransitionTime": None,
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}
 
 
 def _prioritise(draft: Draft, spec: Json) -> None:

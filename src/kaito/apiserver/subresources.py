@@ -132,6 +132,9 @@ def _bound(call: Call, pod: Json, node: str, annotations: Json) -> Json:
     if pod["metadata"].get("deletionTimestamp"):
         why = f"pod {name} is being deleted, cannot be assigned to a host"
         raise conflict(resource, name, why, group_resource="pods/binding")
+    if dig(pod, "spec.schedulingGates"):
+        why = f"pod {name} has non-empty .spec.schedulingGates"
+        raise conflict(resource, name, why, group_resource="pods/binding")
     if taken:
         why = f'pod {name} is already assigned to node "{taken}"'
         raise conflict(resource, name, why, group_resource="pods/binding")

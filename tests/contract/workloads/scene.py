@@ -35,6 +35,20 @@ _SUFFIX = re.compile(r"\b(w(?:-[b-z0-9]{6,10})?)-[a-z0-9]{5}\b")
 _HASH = re.compile(r"\bw-[b-z0-9]{6,10}\b")
 
 
+IDLE = "sleep 100000"
+
+
+def is_usable(node: Record) -> bool:
+    """Ready, its devices counted, and no taint but its own."""
+    taints = [taint["key"] for taint in node.get("spec", "taints") or ()]
+    return "nvidia.com/gpu" in node.get("status", "allocatable") and taints == ["sku"]
+
+
+def status_is(**wanted: object) -> Callable[[Record], bool]:
+    """A condition: these fields of the status have these values."""
+    return lambda record: all(record.get("status", name) == v for name, v in wanted.items())
+
+
 class Scene:
     """What a contract test sees, whichever server it runs on."""
 

@@ -11,14 +11,7 @@ from kaito.kube.resources import (
     SERVICES,
     STATEFULSETS,
 )
-from tests.contract.workloads.scene import Scene
-
-IDLE = "sleep 100000"
-
-
-def is_usable(node: Record) -> bool:
-    taints = [taint["key"] for taint in node.get("spec", "taints") or ()]
-    return "nvidia.com/gpu" in node.get("status", "allocatable") and taints == ["sku"]
+from tests.contract.workloads.scene import IDLE, Scene, is_usable, status_is
 
 
 def _set(scene: Scene, replicas: int = 1, *, gpus: int = 0, **spec: object):
@@ -29,10 +22,6 @@ def _set(scene: Scene, replicas: int = 1, *, gpus: int = 0, **spec: object):
         "template": scene.template(IDLE, gpus=gpus),
         **spec,
     }
-
-
-def _status(**wanted: object):
-    return lambda record: all(record.get("status", name) == v for name, v in wanted.items())
 
 
 async def test_the_schedulers_words(scene):
@@ -64,7 +53,7 @@ async def test_a_statefulset_in_order(scene):
         await here.until(NODES, here.machine("one"), is_usable)
         await here.create(STATEFULSETS, _set(here, 2))
 
-        done = await here.until(STATEFULSETS, "w", _status(readyReplicas=2, availableReplicas=2))
+        done = await here.until(STATEFULSETS, "w", status_is(readyReplicas=2, availableReplicas=2))
 
         revision = done.get("status", "updateRevision")
         assert done.get("status") == {
@@ -100,7 +89,7 @@ async def test_a_rollout_starts_at_the_top(scene):
     async with scene as here:
         await here.until(NODES, here.machine("one"), is_usable)
         await here.create(STATEFULSETS, _set(here, 2))
-        await here.until(STATEFULSETS, "w", _status(readyReplicas=2))
+        await here.until(STATEFULSETS, "w", status_is(readyReplicas=2))
         patch = {"spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}}
         await here.client.merge_patch(STATEFULSETS, here.key("w"), patch)
 
@@ -133,7 +122,7 @@ async def test_endpoints_of_a_service(scene):
         ports = [{"name": "http", "port": 80, "targetPort": 5000}]
         await here.create(SERVICES, {"selector": {"app": "w"}, "ports": ports})
         await here.create(STATEFULSETS, _set(here, 1))
-        await here.until(STATEFULSETS, "w", _status(readyReplicas=1))
+        await here.until(STATEFULSETS, "w", status_is(readyReplicas=1))
         pod = await here.client.get(PODS, here.key("w-0"))
 
         def is_there(one: Record) -> bool:
@@ -170,7 +159,7 @@ async def test_a_job_completes(scene):
         await here.until(NODES, here.machine("one"), is_usable)
         template = here.template("sleep 200", restartPolicy="Never")
         await here.create(JOBS, {"template": template})
-        await here.until(JOBS, "w", _status(active=1, ready=1))
+        await here.until(JOBS, "w", status_is(active=1, ready=1))
 
         done = await here.until(JOBS, "w", lambda j: bool(j.get("status", "completionTime")))
 
@@ -225,7 +214,7 @@ async def test_a_deployment_becomes_available(scene):
             },
         )
 
-        done = await here.until(DEPLOYMENTS, "w", _status(availableReplicas=2))
+        done = await here.until(DEPLOYMENTS, "w", status_is(availableReplicas=2))
         done = await here.until(
             DEPLOYMENTS,
             "w",
@@ -265,7 +254,7 @@ async def test_orphans_are_adopted(scene):
     async with scene as here:
         await here.until(NODES, here.machine("one"), is_usable)
         await here.create(STATEFULSETS, _set(here, 1))
-        await here.until(STATEFULSETS, "w", _status(readyReplicas=1))
+        await here.until(STATEFULSETS, "w", status_is(readyReplicas=1))
         before = await here.client.get(PODS, here.key("w-0"))
         await here.client.delete(STATEFULSETS, here.key("w"), propagation="Orphan")
         await here.settled(STATEFULSETS, 0)
@@ -277,4 +266,4 @@ async def test_orphans_are_adopted(scene):
         after = await here.until(PODS, "w-0", lambda p: p.meta.owners != ())
         assert after.meta.uid == before.meta.uid
         assert after.meta.owners[0].uid == made.meta.uid
-        await here.until(STATEFULSETS, "w", _status(readyReplicas=1, updatedReplicas=1))
+        await here.until(STATEFULSETS, "w", status_is(readyReplicas=1, updatedReplicas=1))

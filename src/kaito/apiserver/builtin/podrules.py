@@ -168,6 +168,11 @@ def update(obj: Json, old: Json | None) -> Findings:
     new, before = (_fixed(pod) for pod in (obj, old))
     if new != before:
         yield fields.forbidden("spec", _MAY_CHANGE)
+    kept = [gate["name"] for gate in (old.get("spec") or {}).get("schedulingGates") or ()]
+    for index, gate in enumerate((obj.get("spec") or {}).get("schedulingGates") or ()):
+        if gate["name"] not in kept:
+            why = f"only deletion is allowed, but found new scheduling gate '{gate['name']}'"
+            yield fields.forbidden(f"spec.schedulingGates[{index}].name", why)
 
 
 def _fixed(pod: Json) -> Json:

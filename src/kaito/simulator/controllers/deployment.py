@@ -2,14 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import final
 
 from kaito.framework.controller import Controller
 from kaito.framework.manager import Manager
-from kaito.framework.reconcile import Done, Result
+from kaito.framework.reconcile import Again, Done, Result
 from kaito.framework.sources import for_object, owned_by
 from kaito.framework.store import Store
-from kaito.kube.clock import Clock, rfc3339
+from kaito.kube.clock import Clock, parse_rfc3339, rfc3339
 from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import DEPLOYMENTS, REPLICASETS
 from kaito.simulator.controllers import podstate
@@ -41,6 +42,9 @@ _NOT_COPIED = frozenset(
         MAXIMUM,
     }
 )
+PAUSED = "DeploymentPaused"
+RESUMED = "DeploymentResumed"
+LATE = "ProgressDeadlineExceeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,7 @@ class _Rollout:
         self._old = [rs for rs in self._all if rs is not self._new]
         self._scaled = {rs.meta.name: _replicas(rs) for rs in self._all}
         strategy = self._spec.get("strategy") or {}
+        self._paused = bool(self._spec.get("paused"))
         self._recreate = strategy.get("type") == "Recreate"
         rolling = strategy.get("rollingUpdate") or {}
         self._surge = bound_of(rolling.get("maxSurge", "25%"), self._wanted, up=True)
@@ -104,13 +109,16 @@ class _Rollout:
 
     def actions(self) -> list[Action]:
         actions: list[Action] = []
-        if self._new is None:
+        if self._paused:
+            actions += self._resized()
+        elif self._new is None:
             actions.append(self._create())
         elif self._recreate:
             actions += self._recreated()
-        elif not self._spec.get("paused"):
+        else:
             actions += self._rolled()
-        actions += self._annotated()
+        if self._new is not None or not self._paused:
+            actions += self._annotated()
         status = status_patch(self._deployment.get("status"), self._status())
         if status is not None:
             actions.append(self._patch(status, "status"))
@@ -235,6 +243,11 @@ class _Rollout:
             spare -= gone
         return actions
 
+    def _resized(self) -> list[Action]:
+        """While the rollout pauses, a single set still follows the number that is wanted."""
+        active = [rs for rs in self._all if self._scaled[rs.meta.name]] or self._all[-1:]
+        return self._scale(active[0], self._wanted) if len(active) == 1 else []
+
     def _recreated(self) -> list[Action]:
         actions = [action for old in self._old for action in self._scale(old, 0)]
         busy = any(
@@ -263,41 +276,99 @@ class _Rollout:
         available = sum(_count(rs, "availableReplicas") for rs in self._all)
         updated = _count(self._new, "replicas") if self._new is not None else 0
         terminating = sum(_count(rs, "terminatingReplicas") for rs in self._all)
-        return {
-            "observedGeneration": self._deployment.meta.generation,
+        counts = {
             "replicas": total or None,
             "updatedReplicas": updated or None,
             "readyReplicas": sum(_count(rs, "readyReplicas") for rs in self._all) or None,
             "availableReplicas": available or None,
             "unavailableReplicas": max(0, max(total, self._wanted) - available) or None,
             "terminatingReplicas": terminating,
-            "conditions": self._conditions(total, updated, available),
+        }
+        return {
+            "observedGeneration": self._deployment.meta.generation,
+            **counts,
+            "conditions": self._conditions(counts),
         }
 
-    def _conditions(self, total: int, updated: int, available: int) -> list[Json]:
+    def _conditions(self, counts: Json) -> list[Json]:
+        available = counts["availableReplicas"] or 0
         if available >= self._wanted - self._down:
             text = "Deployment has minimum availability."
             first = ("Available", "True", "MinimumReplicasAvailable", text)
         else:
             text = "Deployment does not have minimum availability."
             first = ("Available", "False", "MinimumReplicasUnavailable", text)
-        name = self._new.meta.name if self._new is not None else ""
-        if updated == self._wanted == total and available == self._wanted:
-            text = f'ReplicaSet "{name}" has successfully progressed.'
-            second = ("Progressing", "True", "NewReplicaSetAvailable", text)
-        else:
-            text = f'ReplicaSet "{name}" is progressing.'
-            second = ("Progressing", "True", "ReplicaSetUpdated", text)
-        return [self._condition(*first), self._condition(*second)]
+        return [self._condition(*first), self._progress(counts)]
+
+    def _progress(self, counts: Json) -> Json:
+        """What the condition says of the rollout: done, paused, under way, or out of time."""
+        before = self._known("Progressing")
+        if self._paused or before.get("reason") == PAUSED:
+            reason, what = (PAUSED, "paused") if self._paused else (RESUMED, "resumed")
+            return self._condition("Progressing", "Unknown", reason, f"Deployment is {what}")
+        name = f'ReplicaSet "{self._new.meta.name}"' if self._new is not None else 'ReplicaSet ""'
+        done = counts["replicas"] == counts["updatedReplicas"] == (self._wanted or None)
+        if done and counts["availableReplicas"] == (self._wanted or None):
+            text = f"{name} has successfully progressed."
+            return self._condition("Progressing", "True", "NewReplicaSetAvailable", text)
+        moved = self._moved(counts)
+        if not moved and is_late(self._deployment, parse_rfc3339(self._now)):
+            return self._condition(
+                "Progressing", "False", LATE, f"{name} has timed out progressing."
+            )
+        told = self._condition(
+            "Progressing", "True", "ReplicaSetUpdated", f"{name} is progressing."
+        )
+        return {**told, "lastUpdateTime": self._now} if moved else told
+
+    def _moved(self, counts: Json) -> bool:
+        """Whether the rollout came nearer to its end since the last status."""
+        before: Json = self._deployment.get("status") or {}
+
+        def number(status: Json, field: str) -> int:
+            return int(status.get(field) or 0)
+
+        def old(status: Json) -> int:
+            return number(status, "replicas") - number(status, "updatedReplicas")
+
+        more = any(
+            number(counts, field) > number(before, field)
+            for field in ("readyReplicas", "availableReplicas")
+        )
+        changed = number(counts, "updatedReplicas") != number(before, "updatedReplicas")
+        return changed or more or old(counts) < old(before)
+
+    def _known(self, name: str) -> Json:
+        return condition_of(self._deployment, name)
 
     def _condition(self, name: str, status: str, reason: str, message: str) -> Json:
-        known = self._deployment.get("status", "conditions") or []
-        before: Json = next((c for c in known if c["type"] == name), {})
+        before = self._known(name)
         said = {"type": name, "status": status, "reason": reason, "message": message}
         if all(before.get(field) == value for field, value in said.items()):
             return dict(before)
         since = before.get("lastTransitionTime") if before.get("status") == status else None
         return {**said, "lastUpdateTime": self._now, "lastTransitionTime": since or self._now}
+
+
+def condition_of(deployment: Record, name: str) -> Json:
+    known = deployment.get("status", "conditions") or []
+    return next((dict(one) for one in known if one["type"] == name), {})
+
+
+def deadline_of(deployment: Record) -> datetime | None:
+    """When the rollout, as it is now, will have taken too long; None while nothing is awaited."""
+    seconds = deployment.get("spec", "progressDeadlineSeconds")
+    said = condition_of(deployment, "Progressing")
+    if seconds is None or said.get("reason") in (None, LATE, PAUSED, "NewReplicaSetAvailable"):
+        return None
+    return parse_rfc3339(said["lastUpdateTime"]) + timedelta(seconds=int(seconds))
+
+
+def is_late(deployment: Record, now: datetime) -> bool:
+    if condition_of(deployment, "Progressing").get("reason") == LATE:
+        return True
+    deadline = deadline_of(deployment)
+    return deadline is not None and deadline < now
 
 
 def _scaling(direction: str, name: str, before: int, after: int) -> Note:
@@ -324,7 +395,11 @@ class Deployments:
             now=rfc3339(self._clock.wall()),
         )
         await self._hands.do(deployment, decide(observed))
-        return Done()
+        deadline = deadline_of(deployment)
+        if deadline is None:
+            return Done()
+        left = (deadline - self._clock.wall()).total_seconds()
+        return Again(max(left, 0.0) + 1.0)
 
 
 def deployment_controller(manager: Manager) -> Controller:

@@ -16,6 +16,7 @@ from kaito.kube.resources import ENDPOINTSLICES, PODS, SERVICES
 
 NAME: Final = "endpointslice"
 SERVICE_NAME: Final = "kubernetes.io/service-name"
+HEADLESS: Final = "service.kubernetes.io/headless"
 MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 MANAGER: Final = "endpointslice-controller.k8s.io"
 _DRAWN: Final = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
@@ -96,7 +97,12 @@ def endpoint_slice(service: Record, pods: list[Record]) -> Json:
         "metadata": {
             "name": f"{meta.name}-{meta.uid[:5].translate(_DRAWN)}",
             "namespace": meta.namespace,
-            "labels": {**meta.labels, SERVICE_NAME: meta.name, MANAGED_BY: MANAGER},
+            "labels": {
+                **meta.labels,
+                **({HEADLESS: ""} if service.get("spec", "clusterIP") == "None" else {}),
+                SERVICE_NAME: meta.name,
+                MANAGED_BY: MANAGER,
+            },
             "ownerReferences": [
                 {
                     "apiVersion": "v1",

@@ -17,7 +17,7 @@ from kaito.framework.store import Store
 from kaito.kube.clock import parse_rfc3339, rfc3339
 from kaito.kube.objects import Json, ObjectKey, Record
 from kaito.kube.resources import JOBS, PODS
-from kaito.simulator.controllers import podstate
+from kaito.simulator.controllers import indexes, podstate
 from kaito.simulator.controllers.hands import (
     Action,
     Create,
@@ -74,11 +74,12 @@ class _Pass:
         self._pods = podstate.by_age(observed.pods)
         noted = self._status.get("uncountedTerminatedPods") or {}
         self._noted = {kind: list(noted.get(kind) or ()) for kind in ("succeeded", "failed")}
+        self._indexed = self._spec.get("completionMode") == "Indexed"
         self._tracked = [p for p in self._pods if FINALIZER in p.meta.finalizers]
 
     def decision(self) -> Decision:
         if end_of(self._job) is not None:
-            return Decision(actions=tuple(self._released()))
+            return self._over()
         if self._job.meta.deleting:
             return Decision(actions=tuple(self._released(everything=True)))
         verdict = self._verdict()
@@ -88,18 +89,49 @@ class _Pass:
             return Decision(actions=tuple(self._noting()))
         if any(self._noted.values()):
             return Decision(actions=tuple(self._counting()))
+        if self._spec.get("suspend"):
+            return Decision(actions=tuple(self._suspended()))
         return self._going_on()
+
+    def _over(self) -> Decision:
+        """Let go of the pods; `ttlSecondsAfterFinished` later, of the Job."""
+        released = tuple(self._released())
+        seconds, end = self._spec.get("ttlSecondsAfterFinished"), end_of(self._job)
+        if seconds is None or end is None or self._job.meta.deleting:
+            return Decision(actions=released)
+        due = parse_rfc3339(end["lastTransitionTime"]) + timedelta(seconds=int(seconds))
+        left = (due - self._now).total_seconds()
+        if left > 0:
+            return Decision(actions=released, again=left)
+        key, uid = self._job.key, self._job.meta.uid
+        gone = Delete(resource=JOBS, key=key, uid=uid, propagation="Foreground")
+        return Decision(actions=(*released, gone))
 
     # ---- counting
 
     def _ended(self, phase: str) -> list[Record]:
-        return [p for p in self._tracked if podstate.phase(p) == phase]
+        return [p for p in self._tracked if self._outcome(p) == phase]
+
+    def _outcome(self, pod: Record) -> str:
+        """Its phase; one that is deleted before it ended has failed, unless the end is awaited."""
+        lost = pod.meta.deleting and not podstate.is_over(pod)
+        waits = self._spec.get("podReplacementPolicy") == "Failed"
+        return "Failed" if lost and not waits else podstate.phase(pod)
 
     def _count(self, kind: str) -> int:
         """Pods that ended so, whether counted, noted, or only seen."""
+        if kind == "succeeded" and self._indexed:
+            return len(self._done())
         seen = {p.meta.uid for p in self._ended(kind.capitalize())}
         counted = int(self._status.get(kind) or 0)
         return counted + len(seen | set(self._noted[kind]))
+
+    def _done(self, among: set[str] | None = None) -> set[int]:
+        """Indexes that have succeeded: counted, or of pods (only `among` these uids)."""
+        ended = self._ended("Succeeded")
+        fresh = {indexes.of(p) for p in ended if among is None or p.meta.uid in among}
+        known = indexes.parse(self._status.get("completedIndexes") or "") | fresh
+        return {index for index in known if 0 <= index < self._completions()}
 
     def _to_note(self) -> dict[str, list[str]]:
         fresh: dict[str, list[str]] = {}
@@ -126,6 +158,10 @@ class _Pass:
             kind: (int(self._status.get(kind) or 0) + len(uids)) or None
             for kind, uids in self._noted.items()
         }
+        if self._indexed:
+            done = self._done(set(self._noted["succeeded"]))
+            numbers["succeeded"] = len(done) or None
+            more = {"completedIndexes": indexes.written(done), **(more or {})}
         told = self._report({}, conditions=conditions, more={**numbers, **(more or {})})
         return [*actions, *told]
 
@@ -134,6 +170,7 @@ class _Pass:
         noted: dict[str, list[str]],
         *,
         created: int = 0,
+        removed: int = 0,
         conditions: Sequence[Json] = (),
         more: Json | None = None,
     ) -> list[Action]:
@@ -141,8 +178,8 @@ class _Pass:
         active = [p for p in self._pods if podstate.is_active(p)]
         terminating = [p for p in self._pods if p.meta.deleting and not podstate.is_over(p)]
         wanted: Json = {
-            "active": len(active) + created or None,
-            "ready": sum(map(podstate.is_ready, active)),
+            "active": len(active) + created - removed or None,
+            "ready": min(sum(map(podstate.is_ready, active)), len(active) - removed),
             "terminating": len(terminating),
             "startTime": self._status.get("startTime") or rfc3339(self._now),
             **(more or {}),
@@ -238,9 +275,7 @@ class _Pass:
         actions: list[Action] = []
         for pod in self._pods:
             if podstate.is_active(pod):
-                note = Note(reason="SuccessfulDelete", message=f"Deleted pod: {pod.meta.name}")
-                actions.append(Delete(resource=PODS, key=pod.key, uid=pod.meta.uid, done=note))
-                actions.append(_without_finalizer(pod))
+                actions += _removal(pod)
             elif pod.meta.deleting and FINALIZER in pod.meta.finalizers:
                 actions.append(_without_finalizer(pod))
         return actions
@@ -253,46 +288,52 @@ class _Pass:
             if everything or pod.meta.deleting or podstate.is_over(pod)
         ]
 
+    # ---- waiting
+
+    def _is_suspended(self) -> bool:
+        conditions = self._status.get("conditions") or ()
+        return any(c["type"] == "Suspended" and c["status"] == "True" for c in conditions)
+
+    def _suspended(self) -> list[Action]:
+        """No pods, no start; what was running is deleted and not counted."""
+        active = [p for p in self._pods if podstate.is_active(p)]
+        actions = [action for pod in active for action in _removal(pod)]
+        told = () if self._is_suspended() else (self._condition(*_SUSPENDED),)
+        more: Json = {"startTime": None}
+        actions += self._report({}, removed=len(active), conditions=told, more=more)
+        if told:
+            actions.append(Tell(note=Note(reason="Suspended", message="Job suspended")))
+        return actions
+
+    def _resumed(self) -> tuple[Json, ...]:
+        if not self._is_suspended():
+            return ()
+        return (self._condition("Suspended", "JobResumed", "Job resumed", "False"),)
+
     # ---- going on
 
-    def _suspended(self) -> Decision:
-        """It rests: nothing of it runs, and its time does not count."""
-        conditions: list[Json] = []
-        notes: list[Action] = []
-        if not self._rests():
-            conditions.append(self._condition("Suspended", "JobSuspended", "Job suspended"))
-            notes.append(Tell(note=Note(reason="Suspended", message="Job suspended")))
-        report = self._report({}, conditions=conditions, more={"startTime": None})
-        return Decision(actions=(*self._stopped(), *report, *notes))
-
-    def _rests(self) -> bool:
-        known = self._status.get("conditions") or ()
-        return any(c["type"] == "Suspended" and c["status"] == "True" for c in known)
-
-    def _resumed(self) -> list[Json]:
-        """The condition of a Job that has just been told to go on."""
-        if not self._rests():
-            return []
-        return [self._condition("Suspended", "JobResumed", "Job resumed", status="False")]
-
     def _going_on(self) -> Decision:
-        if self._spec.get("suspend"):
-            return self._suspended()
         active = [p for p in self._pods if podstate.is_active(p)]
-        # A pod that was deleted before it ended counts as failed, by its replacement alone.
-        lost = [
-            _without_finalizer(p)
-            for p in self._tracked
-            if p.meta.deleting and not podstate.is_over(p)
-        ]
         missing = self._missing(len(active))
         wait = self._backoff() if missing > 0 else 0.0
-        made = [] if wait > 0 else [self._create() for _ in range(missing)]
+        made = [] if wait > 0 else self._made(missing, active)
+        spare = _least_useful(active)[: max(0, -missing)]
+        removed = [action for pod in spare for action in _removal(pod)]
         resumed = self._resumed()
-        report = self._report({}, created=len(made), conditions=resumed)
+        more = {"startTime": rfc3339(self._now)} if resumed else None
+        report = self._report(
+            {}, created=len(made), removed=len(spare), conditions=resumed, more=more
+        )
         told = [Tell(note=Note(reason="Resumed", message="Job resumed"))] if resumed else []
         again = self._sooner(wait if wait > 0 else None)
-        return Decision(actions=(*lost, *made, *report, *told), again=again)
+        return Decision(actions=(*removed, *made, *report, *told), again=again)
+
+    def _made(self, missing: int, active: list[Record]) -> list[Create]:
+        if not self._indexed:
+            return [self._create() for _ in range(missing)]
+        taken = self._done() | {indexes.of(pod) for pod in active}
+        free = [index for index in range(self._completions()) if index not in taken]
+        return [self._create(index) for index in free[: max(0, missing)]]
 
     def _missing(self, active: int) -> int:
         parallelism = self._spec.get("parallelism")
@@ -318,7 +359,7 @@ class _Pass:
         wait = min(FIRST_BACKOFF * 2.0 ** min(len(failed) - 1, 30), LONGEST_BACKOFF)
         return wait - (self._now - last).total_seconds()
 
-    def _create(self) -> Create:
+    def _create(self, index: int | None = None) -> Create:
         template: Json = self._spec.get("template") or {}
         made = podstate.pod_from(
             template,
@@ -326,12 +367,30 @@ class _Pass:
             generateName=f"{self._job.meta.name}-",
             finalizers=[FINALIZER],
         )
+        if index is not None:
+            indexes.tell(made, self._job.meta.name, index)
         return Create(
             resource=PODS,
             obj=made,
             done=Note(reason="SuccessfulCreate", message="Created pod: {name}"),
             failed="FailedCreate",
         )
+
+
+_SUSPENDED = ("Suspended", "JobSuspended", "Job suspended")
+
+
+def _removal(pod: Record) -> list[Action]:
+    """Delete a pod that is not to be counted."""
+    note = Note(reason="SuccessfulDelete", message=f"Deleted pod: {pod.meta.name}")
+    gone = Delete(resource=PODS, key=pod.key, uid=pod.meta.uid, done=note)
+    return [_without_finalizer(pod), gone]
+
+
+def _least_useful(active: list[Record]) -> list[Record]:
+    """Those that are not ready first, then the youngest."""
+    young = list(reversed(podstate.by_age(active)))
+    return sorted(young, key=podstate.is_ready)
 
 
 def _finished(pod: Record, now: datetime) -> datetime:
