@@ -494,13 +494,17 @@ async def test_an_equivalent_request_is_shown_in_the_version_of_the_rule():
     assert {request["subResource"] for _, request in world.hooks.asked} == {"status"}
 
 
+def named(request):
+    return request["oldObject"]["metadata"]["name"]
+
+
 async def test_a_collection_is_deleted_only_if_every_deletion_is_allowed():
     """All are asked about before the first goes."""
     world = World()
     for name in "abc":
         await world.ok("POST", MAPS, config_map(name))
     await world.validating(hook("v"))
-    world.hooks.act["v"] = lambda request: deny() if request["name"] == "b" else {}
+    world.hooks.act["v"] = lambda request: deny() if named(request) == "b" else {}
     assert (await world.refused("DELETE", MAPS))["code"] == 400
     assert len((await world.ok("GET", MAPS))["items"]) == 3
     world.hooks.forget()

@@ -95,9 +95,11 @@ class Subject:
     operation: str
     obj: Json | None
     old: Json | None
-    options: Json
+    options: Json | None
     name: str
     """As it was sent; empty: to be generated."""
+    part: tuple[str, str, str] | None = None
+    """Group, version and kind of `obj`, where it is not the object that the path names."""
 
 
 def mutated(subject: Subject) -> Json | None:
@@ -136,9 +138,11 @@ def _mutate(subject: Subject, hook: Json, place: str) -> tuple[bool, Subject]:
     if subject.obj is None:
         told = f'admission webhook "{hook["name"]}" attempted to modify the object'
         raise internal(f"{told}, which is not supported for this operation")
-    obj = _settled(
-        subject.call, kind, _patched(_shown(subject.call, kind, subject.obj), operations)
-    )
+    patched = _patched(_told(subject, kind, deepcopy(subject.obj)), operations)
+    if subject.part is None:
+        obj = _settled(subject.call, kind, patched)
+    else:
+        obj = _part(subject.call, subject.part, patched)
     return obj != subject.obj, replace(subject, obj=obj)
 
 
@@ -190,6 +194,13 @@ def _settled(call: Call, kind: Kind, patched: Json) -> Json:
     if kind.custom and (schema := call.core.schema(call.kind)) is not None:
         schemas.decode(schema, obj)
     return obj
+
+
+def _part(call: Call, part: tuple[str, str, str], patched: Json) -> Json:
+    schema = call.core.schemas.lookup(*part)
+    if schema is not None:
+        call.core.schemas.decode(schema, patched)
+    return patched
 
 
 def _decoded(call: Call, kind: Kind, patched: Json) -> None:
@@ -338,12 +349,14 @@ def _names(plural: str, subresource: str) -> set[str]:
 def _selected(subject: Subject, hook: Json) -> bool:
     objects = [found for found in (subject.obj, subject.old) if found is not None]
     selector = LabelSelector.of(hook.get("objectSelector") or {})
-    if not any(selector.matches(o["metadata"].get("labels") or {}) for o in objects):
+    # What has no metadata (how somebody connects) is only asked about where nothing is selected.
+    labels = [o["metadata"].get("labels") or {} for o in objects if "metadata" in o]
+    if not selector.empty and not any(map(selector.matches, labels)):
         return False
-    labels = _namespace_labels(subject, objects[0])
-    if labels is not None:
+    of_namespace = _namespace_labels(subject, objects[0])
+    if of_namespace is not None:
         namespaces = LabelSelector.of(hook.get("namespaceSelector") or {})
-        if not namespaces.matches(labels):
+        if not namespaces.matches(of_namespace):
             return False
     return _conditions_hold(subject, hook)
 
@@ -413,16 +426,14 @@ def _question(subject: Subject, hook: Json, kind: Kind, place: str) -> tuple[byt
 
 def _request(subject: Subject, kind: Kind) -> Json:
     call, target = subject.call, subject.call.target
-    any_object = subject.obj or subject.old or {}
-    meta = any_object.get("metadata") or {}
     subresource = {"subResource": target.subresource} if target.subresource else {}
     asked = {"requestSubResource": target.subresource} if target.subresource else {}
-    name, namespace = subject.name, meta.get("namespace") or ""
+    name, namespace = subject.name, target.namespace
     return {
-        "kind": _kind_of(kind),
+        "kind": _kind_of(subject, kind),
         "resource": _resource_of(kind),
         **subresource,
-        "requestKind": _kind_of(call.kind),
+        "requestKind": _kind_of(subject, call.kind),
         "requestResource": _resource_of(call.kind),
         **asked,
         **({"name": name} if name else {}),
@@ -433,14 +444,20 @@ def _request(subject: Subject, kind: Kind) -> Json:
             **({"uid": call.user.uid} if call.user.uid else {}),
             "groups": list(call.user.groups),
         },
-        "object": None if subject.obj is None else _shown(call, kind, subject.obj),
-        "oldObject": None if subject.old is None else _shown(call, kind, subject.old),
-        "dryRun": bool(subject.options.get("dryRun")),
+        "object": None if subject.obj is None else _told(subject, kind, subject.obj),
+        "oldObject": None if subject.old is None else _told(subject, kind, subject.old),
+        "dryRun": bool((subject.options or {}).get("dryRun")),
         "options": subject.options,
     }
 
 
-def _kind_of(kind: Kind) -> Json:
+def _told(subject: Subject, kind: Kind, obj: Json) -> Json:
+    return obj if subject.part is not None else _shown(subject.call, kind, obj)
+
+
+def _kind_of(subject: Subject, kind: Kind) -> Json:
+    if subject.part is not None:
+        return dict(zip(("group", "version", "kind"), subject.part, strict=True))
     group, version = kind.resource.group, kind.resource.version
     return {"group": group, "version": version, "kind": kind.resource.kind}
 

@@ -36,7 +36,7 @@ def mutate(call: Call, new: Json, old: Json, options: WriteOptions) -> Json:
 
 
 def _mutated(call: Call, obj: Json, old: Json | None, options: WriteOptions, name: str) -> Json:
-    found = mutated(_subject(call, obj, old, options, name))
+    found = mutated(subject_of(call, obj, old, options, name))
     return obj if found is None else found
 
 
@@ -47,7 +47,7 @@ def validate(
     if call.reviewed and call.target.subresource not in _UNASKED:
         hidden = {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if v != ""}}
         known = call.target.name or name or obj["metadata"].get("name") or ""
-        validated(_subject(call, hidden, old, options, known))
+        validated(subject_of(call, hidden, old, options, known))
 
 
 def delete(call: Call, obj: Json, options: DeleteOptions) -> None:
@@ -63,13 +63,16 @@ def delete(call: Call, obj: Json, options: DeleteOptions) -> None:
         told["propagationPolicy"] = options.propagation
     if options.dry_run:
         told["dryRun"] = ["All"]
-    name = obj["metadata"]["name"]
+    # A whole collection has no name, and neither has what is asked about each of it.
+    name = "" if call.target.verb == "deletecollection" else call.target.name
     subject = Subject(call=call, operation="DELETE", obj=None, old=obj, options=told, name=name)
     mutated(subject)
     validated(subject)
 
 
-def _subject(call: Call, obj: Json, old: Json | None, options: WriteOptions, name: str) -> Subject:
+def subject_of(
+    call: Call, obj: Json, old: Json | None, options: WriteOptions, name: str
+) -> Subject:
     operation = "CREATE" if old is None else "UPDATE"
     told: Json = {"kind": f"{operation.title()}Options", "apiVersion": "meta.k8s.io/v1"}
     if options.dry_run:

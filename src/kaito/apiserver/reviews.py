@@ -123,3 +123,17 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "tokenreviews": _token,
 }
 QUESTIONS: Final = frozenset(_ANSWERS)
+_NOT_YET: Final[Json] = {"allowed": False}
+UNANSWERED: Final[dict[str, Json]] = {
+    "selfsubjectaccessreviews": _NOT_YET,
+    "subjectaccessreviews": _NOT_YET,
+    "localsubjectaccessreviews": _NOT_YET,
+    "selfsubjectrulesreviews": {
+        "resourceRules": None,
+        "nonResourceRules": None,
+        "incomplete": False,
+    },
+    "selfsubjectreviews": {"userInfo": {}},
+    "tokenreviews": {"user": {}},
+}
+"""Their `status` while nobody has answered, as Go prints it."""

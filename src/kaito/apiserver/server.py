@@ -13,6 +13,7 @@ from kaito.apiserver import (
     crds,
     deleting,
     discovery,
+    partreviews,
     patching,
     reading,
     reviews,
@@ -163,7 +164,8 @@ class ApiServer:
             return discovery.answer(self.core, request)
         kind = self._kind(target)
         call = Call(core=self.core, user=user, request=request, target=target, kind=kind)
-        call.reviewed = target.verb in _WRITES and admission.configured(self.core)
+        asked = target.verb in _WRITES or target.subresource in partreviews.CONNECTIONS
+        call.reviewed = asked and admission.configured(self.core)
         if call.reviewed or kind.webhook is not None:
             return await self._attempted(call)
         return await self._done(call)
@@ -218,6 +220,8 @@ class ApiServer:
         target = call.target
         if target.verb not in discovery.takes(call.kind, target.subresource)[3]:
             raise method_not_allowed()
+        if target.subresource in partreviews.CONNECTIONS:
+            partreviews.connect(call)
         match target.subresource:
             case "log":
                 return await streaming.logs(call, self.kubelet)
@@ -240,6 +244,7 @@ class ApiServer:
         resource = call.kind.resource
         question = typed_body(call, resource.group, resource.kind)
         writing.check_head(call, question)
+        question = partreviews.question(call, question, reviews.UNANSWERED[resource.plural])
         body = reviews.answer(call, question, self.rbac, self.tokens)
         return respond(call, body, 201, accepted(call.request))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from kaito.apiserver import deleting, forms, patching, writing
+from kaito.apiserver import deleting, forms, partreviews, patching, writing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import ScalePaths
 from kaito.apiserver.options import DeleteOptions, WriteOptions, typed_body, write_options
@@ -95,6 +95,9 @@ def _scaled(call: Call, paths: ScalePaths, live: Json, options: WriteOptions) ->
         asked = patching.patched(call, current)
     else:
         asked = typed_body(call, "autoscaling", "Scale")
+        asked["status"] = {"replicas": 0, **(asked.get("status") or {})}
+        asked["metadata"] = {**(asked.get("metadata") or {}), "namespace": call.target.namespace}
+    asked = partreviews.mutate(call, partreviews.SCALE, asked, options, current)
     replicas = dig(asked, "spec.replicas") or 0
     if not call.kind.custom and (not isinstance(replicas, int) or replicas < 0):
         why = "must be greater than or equal to 0"
@@ -106,6 +109,9 @@ def _scaled(call: Call, paths: ScalePaths, live: Json, options: WriteOptions) ->
     _put(live, paths.replicas, replicas)
     if not replicas:
         disown_zero(live, paths.replicas)
+    told = scale_of(paths, live)
+    told["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
+    partreviews.validate(call, partreviews.SCALE, told, options, current)
     return live
 
 
@@ -114,15 +120,19 @@ def bind(call: Call) -> Json:
     binding = typed_body(call, "", "Binding")
     if dig(binding, "metadata.name") != call.target.name:
         raise bad_request("name in URL does not match name in Binding object")
+    options = write_options(call)
+    binding["metadata"]["namespace"] = call.target.namespace
+    binding = partreviews.mutate(call, partreviews.BINDING, binding, options)
     node = dig(binding, "target.name") or ""
     if not node:
         raise Refused(500, "", "target.name: Required value")
+    partreviews.validate(call, partreviews.BINDING, binding, options)
     annotations = dig(binding, "metadata.annotations") or {}
 
     def alter(live: Json) -> Json:
         return _bound(call, live, node, annotations)
 
-    writing.change(call, write_options(call), alter, prepared=True)
+    writing.change(call, options, alter, prepared=True)
     return _CREATED
 
 
@@ -155,7 +165,10 @@ def _bound(call: Call, pod: Json, node: str, annotations: Json) -> Json:
 
 def evict(call: Call) -> Json:
     """POST of `eviction`: a delete that disruption budgets may refuse."""
-    eviction = typed_body(call, "policy", "Eviction")
+    eviction, sent = typed_body(call, "policy", "Eviction"), write_options(call)
+    eviction["metadata"] = {**(eviction.get("metadata") or {}), "namespace": call.target.namespace}
+    eviction = partreviews.mutate(call, partreviews.EVICTION, eviction, sent)
+    partreviews.validate(call, partreviews.EVICTION, eviction, sent)
     stored = writing.current(call, call.key)
     pod = loaded(call.kind, stored.json())
     if not _is_over(pod):
@@ -163,7 +176,7 @@ def evict(call: Call) -> Json:
     given = eviction.get("deleteOptions") or {}
     preconditions = given.get("preconditions") or {}
     options = DeleteOptions(
-        dry_run=bool(given.get("dryRun")) or write_options(call).dry_run,
+        dry_run=bool(given.get("dryRun")) or sent.dry_run,
         grace_seconds=given.get("gracePeriodSeconds"),
         propagation=given.get("propagationPolicy") or "",
         uid=preconditions.get("uid") or "",
@@ -222,8 +235,8 @@ def _over_budget(name: str, status: Json) -> Refused:
 def token(call: Call, tokens: Tokens) -> Json:
     """POST of `serviceaccounts/token`: a `TokenRequest` with its answer."""
     account = writing.current(call, call.key)
-    request = typed_body(call, "authentication.k8s.io", "TokenRequest")
-    spec = request.get("spec") or {}
+    request = _reviewed_token(call, typed_body(call, "authentication.k8s.io", "TokenRequest"))
+    spec = {k: v for k, v in (request.get("spec") or {}).items() if v is not None}
     seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
     if seconds < MIN_SECONDS:
         why = "may not specify a duration less than 10 minutes"
@@ -242,6 +255,18 @@ def token(call: Call, tokens: Tokens) -> Json:
         "spec": {**spec, "expirationSeconds": seconds},
         "status": {"token": text, "expirationTimestamp": end},
     }
+
+
+def _reviewed_token(call: Call, request: Json) -> Json:
+    """As webhooks leave it. What is empty is shown as Go prints it."""
+    namespace, options = {"namespace": call.target.namespace}, write_options(call)
+    nothing = {"audiences": None, "boundObjectRef": None}
+    request["spec"] = {**nothing, **(request.get("spec") or {})}
+    request["metadata"] = {**(request.get("metadata") or {}), **namespace}
+    request["status"] = {"expirationTimestamp": None, "token": ""}
+    request = partreviews.mutate(call, partreviews.TOKEN, request, options)
+    partreviews.validate(call, partreviews.TOKEN, request, options)
+    return request
 
 
 def finalize(call: Call) -> Json:

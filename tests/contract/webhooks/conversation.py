@@ -93,7 +93,7 @@ class Conversation(conversation.Conversation):
         for path, review in self.hooks.asked:
             if any(path.startswith(wanted) for wanted in paths):
                 request = {k: v for k, v in review["request"].items() if k != "uid"}
-                one = {"path": path, "request": self._plain(_owners_in_order(request))}
+                one = {"path": path, "request": self._plain(_owners_in_order(_unowned(request)))}
                 if not (path.startswith("/convert") and one in found):
                     found.append(one)
         return sorted(found, key=lambda one: _place(one["path"]))
@@ -102,6 +102,21 @@ class Conversation(conversation.Conversation):
         if self.bundle:
             text = text.replace(self.bundle, "CA")
         return super()._text(text.replace(self.address, "HOOKS"))
+
+
+def _unowned(request: Json) -> Json:
+    """Who owns what of a thing that is not stored is of no use to anybody."""
+    if request.get("kind", {}).get("kind") not in _PASSING:
+        return request
+    found = dict(request)
+    for name in ("object", "oldObject"):
+        if (found[name] or {}).get("metadata"):
+            meta = {k: v for k, v in found[name]["metadata"].items() if k != "managedFields"}
+            found[name] = {**found[name], "metadata": meta}
+    return found
+
+
+_PASSING = ("Scale", "Binding", "Eviction", "TokenRequest", "LocalSubjectAccessReview")
 
 
 def _in_order(paths: list[str]) -> list[str]:
