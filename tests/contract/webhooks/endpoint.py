@@ -155,4 +155,8 @@ async def listening(hooks: Hooks) -> AsyncIterator[tuple[str, str]]:
         bundle = base64.b64encode(authority.pem).decode()
         yield f"127.0.0.1:{runner.addresses[0][1]}", bundle
     finally:
+        # The API server keeps its connections, and does not take part in closing them.
+        for connection in runner.server.connections if runner.server is not None else ():
+            if connection.transport is not None:
+                connection.transport.abort()
         await runner.cleanup()

@@ -211,7 +211,20 @@ class WebhookServer:
                     task.cancel()
         finally:
             self.bound = ""
-            await runner.cleanup()
+            await self._end(runner)
+
+    async def _end(self, runner: web.AppRunner) -> None:
+        """Let requests in progress end. Connections are kept by API servers, which would take their
+        time to say goodbye: these are cut, or their sockets would outlive the server."""
+        for site in tuple(runner.sites):
+            await site.stop()
+        connections = runner.server.connections if runner.server is not None else []
+        kept = [connection.transport for connection in connections]
+        await runner.cleanup()
+        for transport in kept:
+            if transport is not None:
+                transport.abort()
+        await self._clock.sleep(0)  # the loop closes what was cut in its next round
 
     async def _serve(self, request: web.Request) -> web.Response:
         if request.content_type != _JSON:
