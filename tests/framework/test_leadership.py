@@ -13,13 +13,16 @@ import pytest
 from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer
 from kaito.framework.elector import LeadershipLost
-from kaito.framework.fence import Fence, Fenced
+from kaito.framework.fence import Fence, Fenced, FencedTransport
 from kaito.framework.leadership import elected_on_thread
 from kaito.framework.manager import Manager, ManagerOptions
+from kaito.kube.client import Client
 from kaito.kube.clock import SystemClock
+from kaito.kube.resources import CONFIGMAPS
+from tests.contract.cloud.worlds import world
 from tests.framework.bench import Scripted
 from tests.framework.blocked_leader import OPTIONS, electing
-from tests.framework.world import controller
+from tests.framework.world import configmap, controller, key
 
 pytestmark = pytest.mark.realtime
 
@@ -63,6 +66,54 @@ async def test_s65_while_the_loop_is_blocked_the_fence_shuts_and_the_watchdog_en
         await lead()
 
     assert codes == [1]
+
+
+async def test_s65_what_a_blocked_leader_had_in_hand_is_neither_written_nor_bought():
+    """The loop comes back after the lease was lost and before anybody told it: its next write to
+    the API server and its next machine are refused here, and nothing was sent."""
+    clock = SystemClock()
+    fence = Fence(clock.monotonic)
+    make, transport = electing(clock, fence)
+    server = ApiServer(clock=clock, random=Random(0))
+    client = Client(FencedTransport(in_process(server), fence), clock=clock, random=Random(1))
+    blocked = asyncio.Event()
+
+    async def work(cloud):
+        await blocked.wait()
+        outcomes = []
+        for mutation in (
+            client.create(CONFIGMAPS, configmap("late")),
+            client.delete(CONFIGMAPS, key("early")),
+            cloud.cloud.launch(cloud.request("late")),
+        ):
+            try:
+                await mutation
+            except Fenced as error:
+                outcomes.append(error)
+        return outcomes
+
+    async def lead(cloud, working):
+        async with elected_on_thread(make, transport, clock, kill=lambda _: None) as leading:
+            await leading.wait()
+            await client.create(CONFIGMAPS, configmap("early"))
+            await cloud.cloud.launch(cloud.request("early"))
+            transport.state = "refused"
+            blocked.set()
+            time.sleep(OPTIONS.renew_deadline + 0.3)  # noqa: ASYNC251 - the point of the test
+            await working
+
+    async with world("https", fence=fence.check) as cloud:
+        working = asyncio.get_running_loop().create_task(work(cloud))
+        with pytest.raises((LeadershipLost, ExceptionGroup)):  # bare if the body had ended
+            await lead(cloud, working)
+        outcomes = await working
+        assert len(outcomes) == 3
+        assert set(cloud.arm.states()) == {"early"}
+    held = await Client(in_process(server), clock=clock, random=Random(1)).list(
+        CONFIGMAPS, namespace="default"
+    )
+    assert "early" in {item.meta.name for item in held.items}
+    assert "late" not in {item.meta.name for item in held.items}
 
 
 async def test_s65_a_process_blocked_by_sleep_is_really_gone():

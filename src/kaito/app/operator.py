@@ -26,7 +26,7 @@ from kaito.kube.objects import Resource
 from kaito.kube.resources import DEPLOYMENTS
 from kaito.kube.transport import Transport
 from kaito.provisioner.cloud import Cloud
-from kaito.settings import AzureSettings, OperatorSettings
+from kaito.settings import CONTROLLERS, AzureSettings, OperatorSettings
 
 LEASE_PREFIX = "kaito"
 
@@ -54,7 +54,9 @@ def operator(settings: OperatorSettings, around: Surroundings) -> Manager:
     """The whole operator, ready to run: a manager with the controllers that settings name."""
     leader = None
     if settings.leader_elect:
-        name = "-".join((LEASE_PREFIX, *settings.controllers))
+        # Whatever order they were given in: those who do the same work must share the lease.
+        running = [name for name in CONTROLLERS if name in settings.controllers]
+        name = "-".join((LEASE_PREFIX, *running))
         leader = LeaderOptions(namespace=settings.leader_namespace, name=name)
     manager = Manager(
         around.transport,
