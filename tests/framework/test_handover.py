@@ -88,3 +88,27 @@ async def test_s66_after_sigkill_the_standby_leads_when_the_lease_has_run_out(tm
 
     print(f"handover after SIGKILL of a 3 s lease: {taken:.3f} s")
     assert (code, holder) == (-signal.SIGKILL, "two")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_s71_a_second_signal_ends_the_process_at_once(second):
+    """The first is an order to stop; whoever says it twice does not want to wait."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.framework.stubborn",
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert await process.stdout.readline() == b"running\n"
+        process.send_signal(signal.SIGTERM)
+        assert await process.stdout.readline() == b"stopping\n"
+        process.send_signal(second)
+        async with asyncio.timeout(20):
+            assert await process.wait() == 1
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

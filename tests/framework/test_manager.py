@@ -15,6 +15,7 @@ from kaito.framework.sources import for_object
 from kaito.kube.objects import Resource
 from kaito.kube.resources import CONFIGMAPS, LEASES
 from tests.framework.bench import Scripted
+from tests.framework.lab import Network
 from tests.framework.world import LEASE, Cut, World, configmap, controller, key, running
 
 
@@ -72,6 +73,34 @@ async def test_a_key_is_parked_until_the_cache_has_its_own_writes():
         await world.clock.sleep(10)
 
     assert seen[:4] == ["0", "1", "2", "3"]
+
+
+async def test_s58_a_key_of_another_controller_that_looks_alike_does_not_wait():
+    """Each controller waits for its own writes, and for nobody else's."""
+    world = World()
+    await world.configmaps("a")
+    lab = Network(in_process(world.server), lag=20)
+    manager = world.manager(transport=lab)
+    ran = {"writer": [], "other": []}
+
+    class Reconciler:
+        def __init__(self, name):
+            self.name = name
+
+        async def reconcile(self, key):
+            ran[self.name].append(world.clock.monotonic())
+            if self.name == "writer" and len(ran["writer"]) == 1:
+                await manager.client.merge_patch(CONFIGMAPS, key, {"data": {"x": "1"}})
+                return Again(1)
+            return Again(1) if len(ran["other"]) < 5 and self.name == "other" else Done()
+
+    for name in ran:
+        manager.add(controller(Reconciler(name), name))
+    async with running(manager):
+        await world.clock.sleep(100)
+
+    assert ran["writer"][1] - ran["writer"][0] >= 19
+    assert ran["other"][4] - ran["other"][0] < 10
 
 
 async def test_what_caches_hold_and_do_is_measured():

@@ -1,12 +1,14 @@
 """What docs/framework.md prints is the code, and its tables are the code's names and numbers."""
 
 import dataclasses
+import re
 from importlib import import_module
 from pathlib import Path
 from random import Random
 
 from kaito.framework.leader import LeaderOptions
 from kaito.framework.manager import Manager, ManagerOptions
+from kaito.framework.program import _parser
 from tests.docs.reading import ROOT, blocks, rows
 from tests.testing.example import PAGE_FILE
 
@@ -43,6 +45,15 @@ def test_the_constants_are_those_of_the_code():
         found = getattr(import_module(f"kaito.framework.{module}"), options)
         (default,) = [f.default for f in dataclasses.fields(found) if f.name == name]
         assert f"{default:g}" == value, path
+
+
+def test_the_flags_that_are_named_exist():
+    """Every `--flag` of the page is one of a program's; kubectl's are on lines of its own."""
+    page = PAGE.read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if not line.startswith("kubectl")]
+    named = set(re.findall(r"--[a-z][a-z-]+", "\n".join(lines))) - {"--help"}
+    assert len(named) >= 4
+    assert named <= set(_parser("x", True)._option_string_actions)
 
 
 def test_every_module_of_the_tour_exists():

@@ -1,7 +1,8 @@
 """What each key has written and the cache has not shown yet; who has to wait for it, and how long.
 
 Of every write the answer is laid over the store, and the key being reconciled
-(`kaito.framework.reconcile.current_key`) must see the store catch up before it runs again.
+(`kaito.framework.reconcile.current_key`) must see the store catch up before it runs again. Two
+controllers may have keys that look alike; each waits for its own writes.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from kaito.framework.cache import Cache
 from kaito.framework.index import Key
 from kaito.framework.informer import Informer
 from kaito.framework.needs import Ledger, Reached, Vanished
-from kaito.framework.reconcile import current_key
+from kaito.framework.reconcile import current_controller, current_key
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock
 from kaito.kube.errors import Forbidden, KubeError, NotFound
@@ -42,16 +43,20 @@ class CatchUp:
         self._live = live
         self._clock = clock
         self._count = count
-        self._ledgers: dict[ObjectKey, Ledger] = {}
+        self._ledgers: dict[tuple[str, ObjectKey], Ledger] = {}
         self._sweep_at = _SWEEP
 
     def behind(self, key: ObjectKey) -> Awaitable[None] | None:
-        """None: the cache has all that the last run of `key` wrote. Else what to wait for."""
-        ledger = self._ledgers.get(key)
+        """None: the cache has all that the last run of `key` wrote. Else what to wait for.
+
+        To be asked where `current_controller` is the one whose key this is.
+        """
+        whose = current_controller.get(), key
+        ledger = self._ledgers.get(whose)
         if ledger is None:
             return None
         if ledger.settled:
-            del self._ledgers[key]
+            del self._ledgers[whose]
             return None
         return self._caught_up(key, ledger)
 
@@ -164,10 +169,11 @@ class CatchUp:
         key = current_key.get()
         if key is None:
             return None
-        if key not in self._ledgers and len(self._ledgers) >= self._sweep_at:
+        whose = current_controller.get(), key
+        if whose not in self._ledgers and len(self._ledgers) >= self._sweep_at:
             self._ledgers = {k: v for k, v in self._ledgers.items() if not v.settled}
             self._sweep_at = _SWEEP + 2 * len(self._ledgers)
-        return self._ledgers.setdefault(key, Ledger())
+        return self._ledgers.setdefault(whose, Ledger())
 
 
 def _stuck(key: ObjectKey) -> None:

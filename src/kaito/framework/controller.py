@@ -21,7 +21,13 @@ from kaito.framework.fairness import Item
 from kaito.framework.metrics import ControllerMetrics, Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
 from kaito.framework.reading import Readable
-from kaito.framework.reconcile import Calling, Consistency, ReconcileFunction, Reconciler
+from kaito.framework.reconcile import (
+    Calling,
+    Consistency,
+    ReconcileFunction,
+    Reconciler,
+    current_controller,
+)
 from kaito.framework.sources import Feed, Informers, Source
 from kaito.framework.workqueue import QueueClosed, WorkQueue
 from kaito.kube.clock import Clock
@@ -134,6 +140,7 @@ class Controller:
         environment, metrics = self._environment, self._metrics
         if environment is None or metrics is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
+        current_controller.set(self.name)
         feeds = [feed for source in self._sources if (feed := self._start(environment, source))]
         self._stores.update(feed.informer.store for feed in feeds)
         attempt = Attempt(
