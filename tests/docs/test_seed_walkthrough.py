@@ -93,7 +93,11 @@ _CHANCE = (
     (r"\b(\d+[dhms])+\b", "<age>"),
     (r"\s+", " "),
 )
-_NOISE = re.compile(r"Unable to use a TTY|If you don't see a command prompt|^$")
+_NOISE = re.compile(
+    r"Unable to use a TTY|If you don't see a command prompt|^$"
+    # Only where the pod still runs when kubectl looks; of one that has ended it reads the log.
+    r"|^warning: couldn't attach to pod"
+)
 
 
 def plain(lines: list[str]) -> list[str]:
