@@ -314,6 +314,17 @@ def _matched(subject: Subject, hook: Json) -> Kind | None:
     return kind
 
 
+def constrained(subject: Subject, constraints: Json) -> bool:
+    """Whether the `matchConstraints` or `matchResources` of a policy choose this write."""
+    excluded = {**constraints, "rules": constraints.get("excludeResourceRules")}
+    if excluded["rules"] and _ruled(subject, excluded) is not None:
+        return False
+    rules = constraints.get("resourceRules")
+    if rules and _ruled(subject, {**constraints, "rules": rules}) is None:
+        return False
+    return _chosen(subject, constraints)
+
+
 def _ruled(subject: Subject, hook: Json) -> Kind | None:
     call, rules = subject.call, hook.get("rules") or ()
     kinds = [call.kind]
@@ -334,6 +345,9 @@ def _rule_matches(rule: Json, kind: Kind, subject: Subject) -> bool:
         "resources": _names(resource.plural, subject.call.target.subresource),
     }
     scope = rule.get("scope") or "*"
+    names = rule.get("resourceNames")  # only rules of policies have any
+    if names and subject.name not in names:
+        return False
     return scope in ("*", "Namespaced" if resource.namespaced else "Cluster") and all(
         names & set(rule.get(name) or ()) for name, names in wanted.items()
     )
@@ -347,6 +361,11 @@ def _names(plural: str, subresource: str) -> set[str]:
 
 
 def _selected(subject: Subject, hook: Json) -> bool:
+    return _chosen(subject, hook) and _conditions_hold(subject, hook)
+
+
+def _chosen(subject: Subject, hook: Json) -> bool:
+    """By the labels of the object and of its namespace."""
     objects = [found for found in (subject.obj, subject.old) if found is not None]
     selector = LabelSelector.of(hook.get("objectSelector") or {})
     # What has no metadata (how somebody connects) is only asked about where nothing is selected.
@@ -358,7 +377,7 @@ def _selected(subject: Subject, hook: Json) -> bool:
         namespaces = LabelSelector.of(hook.get("namespaceSelector") or {})
         if not namespaces.matches(of_namespace):
             return False
-    return _conditions_hold(subject, hook)
+    return True
 
 
 def _namespace_labels(subject: Subject, obj: Json) -> Json | None:

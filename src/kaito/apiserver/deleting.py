@@ -8,8 +8,10 @@ from typing import Final, final
 from kaito.apiserver import forms, reviewing, writing
 from kaito.apiserver.core import Call, encode
 from kaito.apiserver.kinds import Draft, Kind
+from kaito.apiserver.negotiation import accepted
 from kaito.apiserver.options import DeleteOptions, delete_options, list_limit
-from kaito.apiserver.representing import JSON_HEADERS
+from kaito.apiserver.policies import judge
+from kaito.apiserver.representing import JSON_HEADERS, respond, table
 from kaito.apiserver.selecting import selection
 from kaito.apiserver.status import conflict, forbidden, success
 from kaito.apiserver.storage import Stored
@@ -64,6 +66,7 @@ def plan(call: Call, stored: Stored, options: DeleteOptions) -> Plan:
         raise forbidden(NAMESPACES, stored.key.name, why)
     _check(call.kind, obj, options)
     reviewing.delete(call, obj, options)
+    judge(call, None, obj)
     before, graceful = encode(obj), call.kind.strategy.graceful
     _mark(call, obj, options)
     waiting = _waits(call.kind, obj)
@@ -208,6 +211,9 @@ def delete_collection(call: Call) -> Response:
     for one in plans:
         _carried_out(call, one, options)
     resource, meta = call.kind.resource, {"resourceVersion": str(version)}
+    how = accepted(call.request)
+    if how.shape == "table":
+        return respond(call, table(call, items, meta), 200, how, drawn=True)
     body = {
         "kind": call.kind.list_kind,
         "apiVersion": resource.api_version,

@@ -58,7 +58,7 @@ _ADDRESSES: Final = [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}]
 def answer(core: Core, request: Request) -> Response:
     """Any path that is not of a resource. Raises `Refused` for what does not exist."""
     path = request.path.rstrip("/") or "/"
-    if path in _HEALTH:
+    if path.removesuffix("/ping") in _HEALTH:
         return _health(request, path)
     if request.method not in ("GET", "HEAD"):
         raise method_not_allowed()

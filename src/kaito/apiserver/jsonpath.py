@@ -12,6 +12,7 @@ _TOKEN: Final = re.compile(
       \.\.?(?P<field>[^.\[\]'"()\s?@*]+)          # .name
     | \.?(?P<star>\*)|\[(?P<stars>\*)\]           # .* and [*]
     | \[(?P<index>-?\d+)\]                        # [0]
+    | \[(?P<slice>-?\d*:-?\d*(?::\d+)?)\]         # [1:3]
     | \[\s*(?P<quote>['"])(?P<name>.*?)(?P=quote)\s*\]   # ['a.b']
     | \[\?\(\s*@(?P<path>[^=!<>\s]*)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*(?P<value>[^)]*?)\s*)?\)\]
     """,
@@ -54,6 +55,8 @@ def _step(match: re.Match[str]) -> Step:
         return _children
     if match["index"] is not None:
         return _item(int(match["index"]))
+    if match["slice"] is not None:
+        return _slice(*(int(part) if part else None for part in match["slice"].split(":")))
     if match["path"] is not None:
         return _filter(match["path"] or "", match["op"], match["value"])
     name = match["field"] if match["field"] is not None else match["name"]
@@ -72,6 +75,14 @@ def _item(index: int) -> Step:
     def step(value: Any) -> Iterator[Any]:
         if isinstance(value, list) and -len(value) <= index < len(value):
             yield value[index]
+
+    return step
+
+
+def _slice(*bounds: int | None) -> Step:
+    def step(value: Any) -> Iterator[Any]:
+        if isinstance(value, list):
+            yield from value[slice(*bounds)]
 
     return step
 

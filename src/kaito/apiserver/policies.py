@@ -1,13 +1,15 @@
 """ValidatingAdmissionPolicy: rules that a cluster's owner writes in CEL, judged on every write.
 
-Served: create and update of whole objects; `variables`, `matchConditions`, `validations` with
-`message` and `messageExpression`; the actions Deny and Warn. Not served: parameters, and selectors
-of namespaces and objects; a policy that has one is refused when it is written.
+Served: writes and deletions of whole objects; `variables`, `matchConditions`, `validations` with
+`message` and `messageExpression`; what policies and bindings match by rule, name, namespace and
+label; the actions Deny and Warn. Not served: parameters; a policy that has some is refused when it
+is written.
 """
 
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
+from kaito.apiserver.admission import Subject, constrained
 from kaito.apiserver.core import Call
 from kaito.apiserver.kinds import Draft
 from kaito.apiserver.status import Refused, forbidden, not_implemented
@@ -20,32 +22,57 @@ _CODES: Final = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge":
 """Code by `validations[].reason`; anything else is Invalid, 422."""
 
 
-_UNSERVED: Final = ("namespaceSelector", "objectSelector", "excludeResourceRules")
-
-
 def refuse_unserved(draft: Draft) -> None:
     """A policy or binding that asks for what is not served would silently not apply."""
     spec = draft.obj.get("spec") or {}
-    constraints = {**(spec.get("matchConstraints") or {}), **(spec.get("matchResources") or {})}
     found = [name for name in ("paramKind", "paramRef") if spec.get(name)]
-    found += [name for name in _UNSERVED if constraints.get(name)]
     if found:
         raise not_implemented(f"{', '.join(found)} of admission policies")
 
 
-def judge(call: Call, obj: Json, old: Json | None) -> None:
-    """Apply every bound policy. Raises Refused when one denies; warns as the bindings say."""
+def fill(draft: Draft) -> None:
+    """The defaults of a policy, or of a binding."""
+    spec = draft.obj.get("spec")
+    if not isinstance(spec, dict):
+        return
+    if "policyName" not in spec:
+        spec.setdefault("failurePolicy", "Fail")
+    for name in ("matchConstraints", "matchResources"):
+        constraints = spec.get(name)
+        if not isinstance(constraints, dict):
+            continue
+        constraints.setdefault("matchPolicy", "Equivalent")
+        constraints.setdefault("namespaceSelector", {})
+        constraints.setdefault("objectSelector", {})
+        for part in ("resourceRules", "excludeResourceRules"):
+            for rule in constraints.get(part) or ():
+                rule.setdefault("scope", "*")
+
+
+def judge(call: Call, obj: Json | None, old: Json | None) -> None:
+    """Apply every bound policy to a write; to a deletion where there is no `obj`.
+
+    Raises Refused when one denies; warns as the bindings say.
+    """
     bindings = call.core.storage.bucket(BINDINGS)
     if call.target.subresource or not len(bindings):
         return
+    subject = _subject(call, obj, old)
     for stored in list(bindings.scan()):
         binding = stored.json()
         policy = _policy(call, binding)
-        if policy is None or not _matches(call, policy["spec"], old):
+        if policy is None or not _matches(subject, policy["spec"], binding["spec"]):
             continue
         actions = binding["spec"].get("validationActions") or ()
-        for message, reason in _failures(call, policy["spec"], obj, old):
-            _act(call, policy, binding, actions, message, reason)
+        for message, reason in _failures(subject, policy["spec"]):
+            _act(subject, policy, binding, actions, message, reason)
+
+
+def _subject(call: Call, obj: Json | None, old: Json | None) -> Subject:
+    operation = "DELETE" if obj is None else "CREATE" if old is None else "UPDATE"
+    metadata = (obj or old or {}).get("metadata") or {}
+    name = call.target.name or metadata.get("name") or ""
+    return Subject(call=call, operation=operation, obj=obj, old=old, options={}, name=name)
 
 
 def _policy(call: Call, binding: Json) -> Json | None:
@@ -54,27 +81,17 @@ def _policy(call: Call, binding: Json) -> Json | None:
     return None if stored is None else stored.json()
 
 
-def _matches(call: Call, spec: Json, old: Json | None) -> bool:
-    operation = "CREATE" if old is None else "UPDATE"
-    resource = call.kind.resource
-    wanted = {
-        "apiGroups": resource.group,
-        "apiVersions": resource.version,
-        "resources": resource.plural,
-        "operations": operation,
-    }
-    rules = (spec.get("matchConstraints") or {}).get("resourceRules") or ()
-    return any(
-        all({"*", value} & set(rule.get(name, ())) for name, value in wanted.items())
-        for rule in rules
+def _matches(subject: Subject, spec: Json, binding: Json) -> bool:
+    return constrained(subject, spec.get("matchConstraints") or {}) and constrained(
+        subject, binding.get("matchResources") or {}
     )
 
 
-def _failures(call: Call, spec: Json, obj: Json, old: Json | None) -> Iterator[tuple[str, str]]:
+def _failures(subject: Subject, spec: Json) -> Iterator[tuple[str, str]]:
     """Message and reason of each validation that does not hold."""
     from kaito.kube.schema.expressions import ExpressionError, Expressions
 
-    expressions = Expressions(_names(call, obj, old), spec.get("variables") or ())
+    expressions = Expressions(_names(subject), spec.get("variables") or ())
     evaluate = expressions.evaluate
     try:
         if not all(evaluate(c["expression"]) for c in spec.get("matchConditions") or ()):
@@ -87,15 +104,15 @@ def _failures(call: Call, spec: Json, obj: Json, old: Json | None) -> Iterator[t
             yield str(error), "Invalid"
 
 
-def _names(call: Call, obj: Json, old: Json | None) -> Json:
-    metadata = obj["metadata"]
+def _names(subject: Subject) -> Json:
+    user = subject.call.user
     request = {
-        "operation": "CREATE" if old is None else "UPDATE",
-        "name": metadata.get("name", ""),
-        "namespace": metadata.get("namespace", ""),
-        "userInfo": {"username": call.user.name, "groups": list(call.user.groups)},
+        "operation": subject.operation,
+        "name": subject.name,
+        "namespace": subject.call.target.namespace,
+        "userInfo": {"username": user.name, "groups": list(user.groups)},
     }
-    return {"object": obj, "oldObject": old, "request": request}
+    return {"object": subject.obj, "oldObject": subject.old, "request": request}
 
 
 def _message(validation: Json, evaluate: Callable[[str], Any]) -> str:
@@ -106,14 +123,24 @@ def _message(validation: Json, evaluate: Callable[[str], Any]) -> str:
 
 
 def _act(
-    call: Call, policy: Json, binding: Json, actions: Collection[str], message: str, reason: str
+    subject: Subject,
+    policy: Json,
+    binding: Json,
+    actions: Collection[str],
+    message: str,
+    reason: str,
 ) -> None:
     name, bound = policy["metadata"]["name"], binding["metadata"]["name"]
     where = f"ValidatingAdmissionPolicy '{name}' with binding '{bound}'"
     if "Warn" in actions:
-        call.warn(f"Validation failed for {where}: {message}")
+        subject.call.warn(f"Validation failed for {where}: {message}")
     if "Deny" in actions:
         why = f"{where} denied request: {message}"
-        told = forbidden(call.kind.resource, call.target.name, why)
+        told = forbidden(subject.call.kind.resource, subject.name, why)
         code = _CODES.get(reason, 422)
-        raise Refused(code, reason, told.message, details=told.details)
+        raise Refused(
+            code,
+            reason,
+            told.message,
+            details={**(told.details or {}), "causes": [{"message": why}]},
+        )

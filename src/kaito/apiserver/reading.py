@@ -7,13 +7,14 @@ from typing import Final, final
 
 import msgspec
 
-from kaito.apiserver import forms
+from kaito.apiserver import forms, gojson
 from kaito.apiserver.core import Call, encode
 from kaito.apiserver.negotiation import Accepted, accepted
 from kaito.apiserver.options import list_limit, list_version, version_match, version_of
 from kaito.apiserver.representing import JSON_HEADERS, respond, table, without_spec
 from kaito.apiserver.selecting import Selection, selection
 from kaito.apiserver.status import (
+    Refused,
     bad_request,
     expired,
     too_large_version,
@@ -128,6 +129,8 @@ def page_of(call: Call, chosen: Selection) -> Page:
         token = read_token(text)
         if request.param("resourceVersion") not in ("", "0"):
             raise bad_request("specifying resource version is not allowed when using continue")
+        if request.param("resourceVersion") == "0":
+            limit = 0  # from the cache, which does not cut
         return _continued(call, bucket, chosen, limit, token)
     if asked > call.core.storage.revision:
         raise too_large_version(asked, call.core.storage.revision)
@@ -182,8 +185,20 @@ def write_token(token: Token) -> str:
 
 def read_token(text: str) -> Token:
     """Raises 400 for what this server did not write."""
+    decoded = b""
     try:
         padded = text + "=" * (-len(text) % 4)
-        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=Token)
+        decoded = base64.urlsafe_b64decode(padded)
+        token = msgspec.json.decode(decoded, type=Token)
     except (ValueError, msgspec.DecodeError) as error:
-        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+        raise _invalid_token(gojson.complaint(decoded) or str(error)) from error
+    if token.version != _PAGING_VERSION:
+        raise _invalid_token(f"server does not recognize this encoded version {token.version}")
+    if token.rv == 0:
+        why = f"incorrect encoded start resourceVersion (version {token.version})"
+        raise _invalid_token(why)
+    return token
+
+
+def _invalid_token(why: str) -> Refused:
+    return bad_request(f"invalid continue token: continue key is not valid: {why}")

@@ -43,7 +43,10 @@ def table(call: Call, objects: Iterable[Json], metadata: Json, *, definitions: b
     """A `Table` with a row per object, as kubectl prints it."""
     include = call.request.param("includeObject") or "Metadata"
     if include not in ("Metadata", "Object", "None"):
-        raise bad_request(f'unrecognized includeObject value: "{include}"')
+        raise bad_request(
+            f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": '
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
     moment = Moment(call.core.wall().timestamp())
     objects = list(objects)
     scale = any(obj.get("kind") == "Scale" for obj in objects)
@@ -75,8 +78,8 @@ def _row(columns: tuple[Column, ...], obj: Json, moment: Moment, include: str) -
             "apiVersion": "meta.k8s.io/v1",
             "metadata": obj["metadata"],
         }
-    elif include == "Object":
-        row["object"] = obj
+    else:
+        row["object"] = obj if include == "Object" else None
     return row
 
 

@@ -29,6 +29,7 @@ _NOT_DEMANDED: Final = frozenset(
         ("CSIDriver", "spec"),
         ("DaemonSetSpec", "selector"),
         ("HTTPGetAction", "port"),
+        ("ValidatingAdmissionPolicyBindingSpec", "validationActions"),
         ("TCPSocketAction", "port"),
     }
 )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from kaito.apiserver.builtin import definitions, podrules, webhooks
+from kaito.apiserver.builtin import definitions, podrules, policyrules, webhooks
 from kaito.kube.labels import key_problems
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields
@@ -290,6 +290,7 @@ def _policy_rules(obj: Json, _: Json | None) -> Findings:
 
 
 _TEMPLATE: Final = _pods("spec.template.spec")
+_ADMISSION: Final = "admissionregistration.k8s.io"
 _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
     ("", "Pod"): (_pods("spec", ("Always", "OnFailure", "Never")), podrules.update),
     ("", "Service"): (_service,),
@@ -323,6 +324,8 @@ _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
     ),
     ("batch", "CronJob"): (_pods("spec.jobTemplate.spec.template.spec", ("OnFailure", "Never")),),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): (definitions.check,),
+    (_ADMISSION, "ValidatingAdmissionPolicy"): (policyrules.policy,),
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): (policyrules.binding,),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): (webhooks.check,),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): (webhooks.check,),
     ("coordination.k8s.io", "Lease"): (_lease,),
