@@ -41,7 +41,7 @@ PARTS = (
     Part(name="relisting", seconds=120),
     Part(name="collector", seconds=90),
     Part(name="starting", seconds=60),
-    Part(name="churn", seconds=240),
+    Part(name="churn", seconds=400),
     Part(name="apiserver", seconds=180, rows=False, arguments=("--count", "300")),
     Part(name="watching", seconds=660, rows=False),
     Part(name="thousand_nodes", seconds=600, rows=False),
