@@ -184,6 +184,24 @@ async def test_deleting_gives_everything_back(name):
         await operator.stop()
 
 
+@pytest.mark.parametrize("name", [INFERENCE, TUNING])
+async def test_a_workspace_that_was_deleted_meanwhile_gives_everything_back(name):
+    """KAITO's finalizer is ours: what it had not got to any more is done here, and nothing that is
+    going is taken over first."""
+    async with world() as here:
+        found = await installed(here, name)
+        await here.delete(found.name)
+
+        operator = here.operator()
+        await here.gone(found.name)
+        await here.clock.sleep(900)
+
+        assert await here.leftovers() == {"claims": 0, "pools": 0, "nodes": 0, "pods": 0}
+        written = {r.resource for r in here.sent(writes=True) if r.verb != "delete"}
+        assert written.isdisjoint({"statefulsets", "jobs", "services", "controllerrevisions"})
+        await operator.stop()
+
+
 async def test_the_fields_that_kaito_wrote_are_ours():
     """Else what a later rendering leaves out would stay for ever; its entries are moved."""
     async with world() as here:
