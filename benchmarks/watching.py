@@ -14,8 +14,10 @@ It talks to 127.0.0.1 only and ends by itself within ten minutes.
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane, Options
 
 NAMESPACE, ALONE = "bench", "alone"
+LIMIT_SECONDS = 600
 FLOOR_AIM, BURST_AIM, KOPF_AIM, HELD_AIM = 1.4, 0.6, 20, 2048
 
 
@@ -74,26 +77,25 @@ def kopf(work: str = "metadata") -> Contestant:
     return python("kopf", "kopf_operator", work, caches=False)
 
 
-def real(folder: Path, scratch: Path, go: Path | None, given: argparse.Namespace) -> list[Line]:
+def real(
+    folder: Path, scratch: Path, go: Path | None, given: argparse.Namespace
+) -> Iterator[list[Line]]:
     """The rounds on a real API server, and last one at a pace that kopf can follow."""
     options = Options(controllers=False, scheduler=False, unlimited=True)
     with ControlPlane(folder, scratch, options) as plane:
         kubeconfig = plane.kubeconfig("admin")
         drive("create", kubeconfig, ALONE, 1)
         size = int(drive("create", kubeconfig, NAMESPACE, given.pods))
-        lines = []
         for number, contestants in enumerate(rounds(go)):
-            _say(f"churn for {', '.join(f'{one.name}/{one.work}' for one in contestants)}")
-            lines += _round(kubeconfig, contestants, given, size, number, changes=given.changes)
+            yield _round(kubeconfig, contestants, given, size, number, changes=given.changes)
         slow = [python("floor", "floor", "metadata", caches=False), kopf()]
-        _say("churn for kopf, slowly")
-        changes = given.changes // 10
-        found = _round(kubeconfig, slow, given, size, "slow", changes=changes, pace=given.slow)
-        return [*lines, found[1]]
+        few = given.changes // 10
+        yield _round(kubeconfig, slow, given, size, "slow", changes=few, pace=given.slow)
 
 
 def _round(kubeconfig, contestants, given, size, number, **options) -> list[Line]:
     """Measure one churn."""
+    _say(f"churn for {', '.join(f'{one.name} ({one.work})' for one in contestants)}")
     rest = resting(contestants, kubeconfig, ALONE)
 
     def churn() -> int:
@@ -196,6 +198,10 @@ def _verdict(work: str, what: str, value: float, aim: float, *, least: bool = Fa
     return f"{work}: {shown} {what}; aim {sign} {aim:g}: {word}"
 
 
+def _too_long(*_: object) -> None:
+    raise GaveUp(f"it takes longer than {LIMIT_SECONDS} s here; try --seconds 30")
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -204,11 +210,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="what it costs to watch pods")
     parser.add_argument("--pods", type=int, default=2000)
     parser.add_argument("--changes", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=100, help="no churn takes longer")
+    parser.add_argument("--seconds", type=float, default=80, help="no churn takes longer")
     parser.add_argument("--slow", type=float, default=100, help="changes a second for kopf")
     parser.add_argument("--events", type=int, default=20_000, help="of the burst")
     parser.add_argument("--only", choices=("real", "burst"))
     given = parser.parse_args()
+    # Whoever ends us must not be left with a control plane.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(LIMIT_SECONDS)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             if given.only != "burst":
@@ -234,8 +244,11 @@ def _show_real(scratch: Path, given: argparse.Namespace) -> None:
         go = controller_runtime.program()
     except controller_runtime.LeftOut as reason:
         print(f"left out: controller-runtime: {reason}")
-    lines = real(folder, scratch, go, given)
-    print(f"{table(lines)}\n", *aims(lines), sep="\n")
+    lines = []
+    for found in real(folder, scratch, go, given):
+        print(f"{table(found)}\n", flush=True)
+        lines += found
+    print(*aims(lines), sep="\n")
 
 
 if __name__ == "__main__":

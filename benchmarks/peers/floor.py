@@ -1,6 +1,6 @@
 """The floor: reads the stream, splits lines, decodes metadata, and does nothing else.
 
-No store, no queue, no reconnection: what is left is what Python, TLS, aiohttp and msgspec cost for
+No store, no queue: what is left is what Python, TLS, aiohttp and msgspec cost for
 every event, whatever is built on top. With `spec` it decodes the spec too; with `partial` it asks
 the server for metadata only.
 """
@@ -56,6 +56,7 @@ class Floor:
     def __init__(self, given) -> None:
         self.given = given
         self.seen = Seen()
+        self.version = ""
         self.decode = msgspec.json.Decoder(EventWithSpec if given.work == "spec" else Event).decode
 
     async def run(self) -> None:
@@ -67,16 +68,15 @@ class Floor:
             read_bufsize=1024 * 1024,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as session:
-            await self.watch(session, server)
+            while True:  # a server that is short of time ends the watches of slow readers
+                await self.watch(session, server)
 
     async def watch(self, session, server) -> None:
-        query = {
-            "watch": "true",
-            "sendInitialEvents": "true",
-            "resourceVersionMatch": "NotOlderThan",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": "3600",
-        }
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "3600"}
+        if self.version:
+            query |= {"resourceVersion": self.version}
+        else:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         accept = {"Accept": PARTIAL} if self.given.work == "partial" else {}
         url = f"{server}/api/v1/namespaces/{self.given.namespace}/pods"
         async with session.get(url, params=query, headers=accept) as response:
@@ -88,11 +88,14 @@ class Floor:
     def read(self, chunk: bytes) -> bytes:
         """Decode every line of this; what is left is the beginning of the next."""
         view, decode, seen = memoryview(chunk), self.decode, self.seen
-        start = 0
+        start, event = 0, None
         while (end := chunk.find(b"\n", start)) >= 0:
-            if decode(view[start:end]).type != "BOOKMARK":
+            event = decode(view[start:end])
+            if event.type != "BOOKMARK":
                 seen.events += 1
             start = end + 1
+        if event is not None:
+            self.version = event.object.metadata.resource_version
         return chunk[start:]
 
 

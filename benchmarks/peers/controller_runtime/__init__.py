@@ -10,6 +10,7 @@ from tests.controlplane import programs
 
 HERE = Path(__file__).parent
 _BUILD_SECONDS = 300
+"""With nothing cached, about one and a half minutes on two cores that do nothing else."""
 
 
 class LeftOut(Exception):
@@ -43,7 +44,7 @@ def _build(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         subprocess.run(
-            [go, "build", "-trimpath", "-o", str(target), "."],
+            [go, "build", "-o", str(target), "."],
             check=True,
             capture_output=True,
             cwd=HERE,
