@@ -223,6 +223,26 @@ async def test_a_silent_stream_is_given_up(tmp_path):
         done.set()
 
 
+async def test_what_waits_to_be_read_is_no_silence(tmp_path):
+    """A reader that is busy for longer than the idle timeout finds what came meanwhile."""
+    done = asyncio.Event()
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"hello\n")
+        await done.wait()
+        return response
+
+    async with serve(handler, tmp_path) as url, connect(url) as transport:
+        async with transport.stream(GET, idle_timeout=0.1) as stream:
+            await asyncio.sleep(0.25)
+            assert await anext(stream.chunks) == b"hello\n"
+            with pytest.raises(IdleTimeout):
+                await anext(stream.chunks)
+        done.set()
+
+
 async def test_an_answer_that_is_late_leaves_the_outcome_unknown(tmp_path):
     """The timeout covers everything, and the request may have been acted upon."""
 

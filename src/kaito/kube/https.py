@@ -6,11 +6,12 @@ comes is taken as it comes, in chunks, for a line may be longer than any line re
 """
 
 import asyncio
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, final
+from typing import Any, Self, final
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
@@ -89,8 +90,8 @@ class HttpsTransport:
             response = await self._open(request, limits)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._failure(error) from error
-        with _cut_unless_read(response):
-            chunks = self._chunks(response, idle_timeout)
+        with _cut_unless_read(response), _Silence(response, idle_timeout) as silence:
+            chunks = self._chunks(response, silence)
             yield Stream(status=response.status, headers=_headers(response), chunks=chunks)
 
     async def close(self) -> None:
@@ -158,13 +159,14 @@ class HttpsTransport:
         return URL(f"{self._base}{quote(request.path, safe=_SAFE)}{query}", encoded=True)
 
     async def _chunks(
-        self, response: aiohttp.ClientResponse, idle_timeout: float | None
+        self, response: aiohttp.ClientResponse, silence: "_Silence"
     ) -> AsyncIterator[bytes]:
         try:
             while chunk := await response.content.readany():
+                silence.broken(chunk)
                 yield chunk
         except aiohttp.SocketTimeoutError as error:
-            raise IdleTimeout(f"{self.host} sent nothing for {idle_timeout:g} s") from error
+            raise IdleTimeout(f"{self.host} sent nothing for {silence.limit:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._failure(error) from error
 
@@ -202,6 +204,50 @@ class HttpsTransport:
         )
 
 
+@final
+class _Silence:
+    """Within it, a body on which nothing comes for `limit` seconds fails.
+
+    aiohttp's own limit, which is in force until here, sets a timer for every piece that arrives;
+    this one looks at the clock, and has one timer that is set again when it rings.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, limit: float | None) -> None:
+        self.limit = math.inf if limit is None else limit
+        self._content = response.content
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._taken = 0
+        self._timer: asyncio.TimerHandle | None = None
+        if response.connection is not None and response.connection.protocol is not None:
+            response.connection.protocol.read_timeout = None
+            response.connection.protocol.start_timeout()
+
+    def broken(self, chunk: bytes) -> None:
+        """This was read."""
+        self._heard = self._loop.time()
+        self._taken += len(chunk)
+
+    def __enter__(self) -> Self:
+        if self.limit < math.inf:
+            self._timer = self._loop.call_later(self.limit, self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        # What has come and waits to be read is no silence of the server.
+        waits = self._content.total_bytes > self._taken
+        left = self.limit if waits else self._heard + self.limit - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._content.set_exception(aiohttp.SocketTimeoutError("silence"))
+
+
+@final
 class _Timed(AbstractResolver):
     """The system's resolver, timed. A connector keeps what it finds for ten seconds."""
 
