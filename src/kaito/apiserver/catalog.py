@@ -281,6 +281,50 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
         )
     ),
+    # Kept, and nothing acts on them.
+    _kind(
+        _R("networking.k8s.io", "v1", "ingresses", "Ingress"),
+        "ing",
+        sub=("status",),
+        strategy=_COUNTED,
+    ),
+    _kind(
+        _R("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False),
+        strategy=_COUNTED,
+    ),
+    _kind(
+        _R("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+        "netpol",
+        strategy=_COUNTED,
+    ),
+    _kind(
+        _R("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+        "hpa",
+        sub=("status",),
+        categories=_ALL,
+    ),
+    _kind(
+        _R("", "v1", "resourcequotas", "ResourceQuota"),
+        "quota",
+        sub=("status",),
+        strategy=Strategy(returns_deleted=True),
+    ),
+    _kind(_R("", "v1", "limitranges", "LimitRange"), "limits"),
+    _kind(
+        _R("", "v1", "podtemplates", "PodTemplate"),
+        strategy=Strategy(generation=True, returns_deleted=True),
+    ),
+    _kind(
+        _R("", "v1", "replicationcontrollers", "ReplicationController"),
+        "rc",
+        sub=_WORKLOAD,
+        categories=_ALL,
+        scale=ScalePaths("spec.replicas", "status.replicas", ""),
+        strategy=Strategy(
+            defaults=(strategies.replication_controller,), generation=True, orphans=True
+        ),
+    ),
+    _kind(_R("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", namespaced=False)),
     _kind(
         resources.VALIDATINGWEBHOOKCONFIGURATIONS,
         categories=("api-extensions",),

@@ -17,7 +17,7 @@ from kaito.apiserver.status import conflict, forbidden, success
 from kaito.apiserver.storage import Stored
 from kaito.kube.clock import parse_rfc3339, rfc3339
 from kaito.kube.objects import Json
-from kaito.kube.resources import NAMESPACES
+from kaito.kube.resources import JOBS, NAMESPACES
 from kaito.kube.transport import Response
 
 ORPHAN: Final = "orphan"
@@ -127,7 +127,7 @@ def _check(kind: Kind, obj: Json, options: DeleteOptions) -> None:
 def _mark(call: Call, obj: Json, options: DeleteOptions) -> None:
     """Set what says that the object is going: timestamp, grace, finalizers, phase."""
     kind, meta = call.kind, obj["metadata"]
-    if kind.strategy.orphans and not options.propagation:
+    if kind.resource == JOBS and not options.propagation:
         call.warn(_ORPHANS)
     _propagate(kind, meta, options)
     grace = _grace(kind, obj, options)

@@ -164,6 +164,18 @@ def daemonset(draft: Draft) -> None:
     annotations[_TEMPLATE_GENERATION] = before if same else str(int(before) + 1)
 
 
+def replication_controller(draft: Draft) -> None:
+    """Labels and selector of the template, where it has none of its own."""
+    template = (draft.obj.get("spec") or {}).get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels")
+    if not labels:
+        return
+    if not draft.obj["metadata"].get("labels"):
+        draft.obj["metadata"]["labels"] = dict(labels)
+    if not draft.obj["spec"].get("selector"):
+        draft.obj["spec"]["selector"] = dict(labels)
+
+
 def job(draft: Draft) -> None:
     """The generated selector and the labels it selects."""
     if draft.old is not None:

@@ -290,6 +290,15 @@ def _policy_rules(obj: Json, _: Json | None) -> Findings:
 
 
 _TEMPLATE: Final = _pods("spec.template.spec")
+
+
+def _ingress(obj: Json, _: Json | None) -> Findings:
+    spec = _spec(obj)
+    if not spec.get("rules") and spec.get("defaultBackend") is None:
+        why = "either `defaultBackend` or `rules` must be specified"
+        yield fields.invalid("spec", None, why)
+
+
 _ADMISSION: Final = "admissionregistration.k8s.io"
 _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
     ("", "Pod"): (_pods("spec", ("Always", "OnFailure", "Never")), podrules.update),
@@ -324,6 +333,7 @@ _RULES: Final[dict[tuple[str, str], tuple[Rule, ...]]] = {
     ),
     ("batch", "CronJob"): (_pods("spec.jobTemplate.spec.template.spec", ("OnFailure", "Never")),),
     ("apiextensions.k8s.io", "CustomResourceDefinition"): (definitions.check,),
+    ("networking.k8s.io", "Ingress"): (_ingress,),
     (_ADMISSION, "ValidatingAdmissionPolicy"): (policyrules.policy,),
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"): (policyrules.binding,),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): (webhooks.check,),

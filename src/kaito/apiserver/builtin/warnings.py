@@ -19,6 +19,7 @@ _OLD_VOLUMES: Final = {
     "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
     "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
 }
 _BYTES: Final = ("memory", "ephemeral-storage")
@@ -187,6 +188,8 @@ def _service_account(obj: Json) -> Told:
 _TEMPLATE: Final = _pods("spec.template.spec")
 _RULES: Final[dict[tuple[str, str], Callable[[Json], Told]]] = {
     ("", "Pod"): _pods("spec"),
+    ("", "PodTemplate"): _pods("template.spec"),
+    ("", "ReplicationController"): _TEMPLATE,
     ("", "Service"): _service,
     ("", "Node"): _node,
     ("", "ServiceAccount"): _service_account,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from kaito.apiserver.columns import objects, pods, workloads
+from kaito.apiserver.columns import kept, objects, pods, workloads
 from kaito.apiserver.kinds import Column
 
 COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
@@ -37,4 +37,13 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
     "customresourcedefinitions.apiextensions.k8s.io": objects.CREATED,
     "poddisruptionbudgets.policy": objects.POD_DISRUPTION_BUDGETS,
     "priorityclasses.scheduling.k8s.io": objects.PRIORITYCLASSES,
+    "ingresses.networking.k8s.io": kept.INGRESSES,
+    "ingressclasses.networking.k8s.io": kept.INGRESSCLASSES,
+    "networkpolicies.networking.k8s.io": kept.NETWORKPOLICIES,
+    "horizontalpodautoscalers.autoscaling": kept.AUTOSCALERS,
+    "resourcequotas": kept.RESOURCEQUOTAS,
+    "limitranges": objects.CREATED,
+    "podtemplates": kept.PODTEMPLATES,
+    "replicationcontrollers": kept.REPLICATIONCONTROLLERS,
+    "runtimeclasses.node.k8s.io": kept.RUNTIMECLASSES,
 }
