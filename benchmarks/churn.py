@@ -37,7 +37,7 @@ from kaito.testing.loop import VirtualTimeLoop
 MINUTE, HOUR = 60.0, 3600.0
 NAME = "churn"
 AIM = 1.05
-"""The last hour, in first hours."""
+"""The last hour, in settled hours."""
 
 
 class Keeper:
@@ -186,23 +186,30 @@ def measure(objects=100, hours=(1, 6, 12, 24)):
     configure_logging("json", level=50)
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         found, runs, changes = runner.run(live(objects, hours))
-    first_hour, first_blocks, first_size = found[0]
-    floor_is = f"the same after {first_hour:g} h"
-    for hour, count, size in found[1:]:
-        yield Row(
-            what=f"resident after {hour:g} virtual hours of churn",
-            value=size / MB,
-            unit="MB",
-            floor=first_size / MB,
-            floor_is=floor_is,
-        ).within(ratio=AIM)
-        yield Row(
-            what=f"memory blocks in use after {hour:g} virtual hours",
-            value=count,
-            unit="",
-            floor=first_blocks,
-            floor_is=floor_is,
-        ).within(ratio=AIM)
+    # By the second look the server, which lives in the same process, has filled its caches.
+    (early, *_), (settled, floor_blocks, floor_size), *_ = found
+    floor_is = f"the same after {settled:g} h"
+    for hour, count, size in found:
+        rows = [
+            Row(
+                what=f"resident after {hour:g} virtual hours of churn",
+                value=size / MB,
+                unit="MB",
+                floor=floor_size / MB,
+                floor_is=floor_is,
+            ),
+            Row(
+                what=f"memory blocks in use after {hour:g} virtual hours",
+                value=count,
+                unit="",
+                floor=floor_blocks,
+                floor_is=floor_is,
+            ),
+        ]
+        if hour == early:
+            yield from rows
+        elif hour != settled:
+            yield from (row.within(ratio=AIM) for row in rows)
     yield Row(what=f"reconciles in those hours, {changes:,} changes by others", value=runs, unit="")
 
 
