@@ -4,6 +4,7 @@ import asyncio
 import io
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
@@ -21,6 +22,7 @@ from kaito.cli.root import COMMANDS
 from kaito.controllers import rbac
 from kaito.kube.resources import BUILTIN
 from tests.docs.reading import PAGES, ROOT, Block, anchors, blocks, links, prose, rows
+from tests.testing import example
 
 DOCS = ROOT / "docs"
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -240,6 +242,7 @@ PYTHON = [block for block in ALL_BLOCKS if block.language == "python"]
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: name(block.page))
 async def test_examples_in_python_run(block: Block) -> None:
     """The tests that a page shows pass."""
+    sys.modules.setdefault("page", example.page)
     space: dict = {}
     exec(compile(block.text, str(block.page), "exec"), space)  # noqa: S102 - our own pages
     tests = [value for key, value in space.items() if key.startswith("test_")]
