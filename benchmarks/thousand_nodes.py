@@ -158,6 +158,7 @@ class Run:
 
     async def all(self):
         size = self.size
+        print(HEAD)
         async with self.cluster:
             await self._phase("join", size.nodes, self._join())
             await self._phase("create", size.pods, self._create("pod", size.pods))
@@ -169,16 +170,16 @@ class Run:
         asked, began = self.requests.total(), self.clock.monotonic()
         used = time.process_time()
         await work
-        self.phases.append(
-            Phase(
-                name=name,
-                count=count,
-                seconds=self.clock.monotonic() - began,
-                processor=time.process_time() - used,
-                requests=self.requests.total() - asked,
-                resident=resident(),
-            )
+        done = Phase(
+            name=name,
+            count=count,
+            seconds=self.clock.monotonic() - began,
+            processor=time.process_time() - used,
+            requests=self.requests.total() - asked,
+            resident=resident(),
         )
+        self.phases.append(done)
+        print(done, flush=True)
 
     async def _join(self):
         await self.nodes.until(self.size.nodes)
@@ -266,9 +267,6 @@ def run(size, *, real=False):
 
 
 def report(one):
-    print(HEAD)
-    for phase in one.phases:
-        print(phase)
     print(f"longest moment in memory: {peak() / 2**20:.0f} MiB")
     print("requests, by what they ask for:")
     for what, count in one.requests.most_common(12):

@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 from kaito.apiserver import fieldsets
 from kaito.apiserver.fieldsets import FieldSet, Path
-from kaito.apiserver.outlines import Unusual, outline
+from kaito.apiserver.outlines import Unusual, below, outline
 from kaito.apiserver.typed import UNKNOWN, Type, content, like
 from kaito.kube.objects import Json
 from kaito.kube.schema.fields import MISSING
@@ -94,6 +94,7 @@ _known: dict[Hashable, Comparison] = {}
 def forget() -> None:
     """Drop what is remembered: for whoever measures the memory of something else."""
     _known.clear()
+    _wholes.clear()
 
 
 def compared(old: Json, new: Json, type_: Type) -> Comparison:
@@ -107,9 +108,9 @@ def _compare(old: Any, new: Any, type_: Type, path: Path, found: Comparison) -> 
     if isinstance(new, dict | list) and old == new:
         return  # most of an object, most of the time: compared where it is fast
     if old is MISSING:
-        found.added.insert(path, _all_of(new, type_))
+        found.added.insert(path, _whole(new, type_))
     elif new is MISSING:
-        found.removed.insert(path, _all_of(old, type_))
+        found.removed.insert(path, _whole(old, type_))
     else:
         _compare_present(old, new, type_, path, found)
 
@@ -133,6 +134,24 @@ def _compare_present(old: Any, new: Any, type_: Type, path: Path, found: Compari
                 _compare_member(item, MISSING, type_, name, path, found)
             for name, item in new.items() if isinstance(new, dict) else ():
                 _compare_member(MISSING, item, type_, name, path, found)
+
+
+def _whole(value: Any, type_: Type) -> FieldSet | None:
+    """The same as `_all_of`, remembered: a status is new to every pod, its conditions are not."""
+    if not isinstance(value, dict | list):
+        return None
+    try:
+        key = (type_, below(value, type_))
+    except Unusual:
+        return _all_of(value, type_)
+    if key not in _wholes:
+        if len(_wholes) >= _MOST_KNOWN:
+            del _wholes[next(iter(_wholes))]
+        _wholes[key] = _all_of(value, type_)
+    return _wholes[key]
+
+
+_wholes: dict[Hashable, FieldSet | None] = {}
 
 
 def _all_of(value: Any, type_: Type) -> FieldSet | None:

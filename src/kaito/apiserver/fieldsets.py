@@ -6,6 +6,7 @@ A path element is its serialised text: `f:name` a field, `k:{"name":"a"}` an ite
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, final
 
 from kaito.kube.objects import Json
@@ -187,7 +188,14 @@ def field(name: str) -> str:
 
 def key(values: Json) -> str:
     """The element of an item of a keyed list."""
+    if all(isinstance(one, str) for one in values.values()):
+        return _key(tuple(values.items()))
     return f"k:{compact(values)}"
+
+
+@lru_cache(4096)
+def _key(items: tuple[tuple[str, str], ...]) -> str:
+    return f"k:{compact(dict(items))}"
 
 
 def value(item: Any) -> str:

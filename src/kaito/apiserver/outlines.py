@@ -74,11 +74,11 @@ def _items(old: list[Any], new: list[Any], type_: Type, keys: tuple[str, ...]) -
     for element, other in right.items():
         one = left.get(element, MISSING)
         if one is MISSING:
-            parts.append((_ADDED, element, _below(other, item)))
+            parts.append((_ADDED, element, below(other, item)))
         elif one != other or isinstance(one, bool) != isinstance(other, bool):
             parts.append((_CHANGED, element, outline(one, other, item)))
     parts.extend(
-        (_REMOVED, element, _below(one, item))
+        (_REMOVED, element, below(one, item))
         for element, one in left.items()
         if element not in right
     )
@@ -94,11 +94,11 @@ def _by_element(items: list[Any], type_: Type, keys: tuple[str, ...]) -> dict[st
 
 def _whole(value: Any, type_: Type, name: str) -> Hashable:
     if isinstance(value, dict | list):
-        return _below(value, type_.of_field(name) or UNKNOWN)
+        return below(value, type_.of_field(name) or UNKNOWN)
     return _LEAF
 
 
-def _below(value: Any, type_: Type) -> Hashable:
+def below(value: Any, type_: Type) -> Hashable:
     """Of a value that comes or goes as a whole."""
     if isinstance(value, dict):
         if not value or type_.atomic_map:
@@ -108,4 +108,4 @@ def _below(value: Any, type_: Type) -> Hashable:
     if keys is None:
         return _LEAF
     items = _by_element(value, type_, keys).items()
-    return tuple([(element, _below(item, type_.of_item)) for element, item in items])
+    return tuple([(element, below(item, type_.of_item)) for element, item in items])

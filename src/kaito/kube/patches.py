@@ -3,7 +3,6 @@
 Both return a new value and never touch their arguments.
 """
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ class PatchError(KubeError):
 def merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7386: objects merge, `null` removes, anything else (lists too) replaces."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return _copied(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
         if value is None:
@@ -29,6 +28,15 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[name] = merge_patch(merged.get(name), value)
     return merged
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a JSON value; a tenth of the work of `copy.deepcopy`, which expects anything."""
+    if isinstance(value, dict):
+        return {name: _copied(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value
 
 
 def merge_diff(old: Json, new: Json) -> Json:
@@ -44,14 +52,14 @@ def merge_diff(old: Json, new: Json) -> Json:
         if isinstance(before, dict) and isinstance(value, dict):
             patch[name] = merge_diff(before, value)
         else:
-            patch[name] = copy.deepcopy(value)
+            patch[name] = _copied(value)
     return patch
 
 
 def json_patch(target: Json, operations: Sequence[Json]) -> Any:
     """RFC 6902: all operations or none. Raises PatchError naming what failed."""
     try:
-        return jsonpatch.JsonPatch(list(operations)).apply(copy.deepcopy(target), in_place=True)
+        return jsonpatch.JsonPatch(list(operations)).apply(_copied(target), in_place=True)
     except jsonpatch.JsonPatchTestFailed as error:
         raise PatchError(f"testing value failed: {error}") from error
     except (
