@@ -152,8 +152,13 @@ class _Step:
     def converged(self, known: Record) -> bool:
         if known.meta.annotations.get(self.options.hash_annotation) != self.digest:
             return False
+        if self.client.verified.holds(known.meta, self.digest):
+            return True
         accepted = self.client.rewrites.accepted(known.meta.uid, self.digest)
-        return accepted.issuperset(self._differences(known))
+        if not accepted.issuperset(self._differences(known)):
+            return False
+        self.client.verified.note(known.meta, self.digest)
+        return True
 
     async def first(self) -> Outcome:
         """The object is not in the cache: create it, unless it exists."""

@@ -20,6 +20,7 @@ from kaito.framework.fence import Fenced
 from kaito.framework.informer import Count
 from kaito.framework.rewrites import Rewrites
 from kaito.framework.store import Store
+from kaito.framework.verified import Verified
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock
 from kaito.kube.errors import (
@@ -64,7 +65,8 @@ class ConsistentClient:
         self.cache = cache
         self.clock = clock
         self.rewrites = Rewrites()
-        """For `kaito.framework.applying`."""
+        self.verified = Verified()
+        """Both for `kaito.framework.applying`."""
         self._fence = fence
         self._metrics = metrics
         self._catch_up = CatchUp(cache, client, clock, self._count)
