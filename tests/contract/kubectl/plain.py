@@ -1,4 +1,4 @@
-"""What kubectl printed, without what chance, time or the machine decides.
+"""What kubectl printed, without what chance, time, the machine or its own version decides.
 
 Columns are no longer aligned: their width depends on what stood in them. Uids and the hashes of
 templates are told apart by the order in which a session first shows them.
@@ -40,6 +40,19 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"kaito-control-plane", "kube-controller-manager"),
     )
 )
+_CLIENTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.MULTILINE), told)
+    for pattern, told in (
+        (r" deleted from \S+ namespace", " deleted"),
+        (r"^Warning: resource \S+ was previously managed with 'kubectl apply'\. Rol.*\n?", ""),
+        (r"^WARNING: version difference between client.*\n?", ""),
+        (r"^ *(?:Kube-Proxy Version|Mountable secrets|Tokens):.*\n?", ""),
+        (r"^ *creationTimestamp: null\n?", ""),
+        (r"cannot delete cannot delete", "cannot delete"),
+        (r"(is not valid for pod \S+) out of: .*", r"\1"),
+    )
+)
+"""What versions of kubectl say differently about the same answers of a server."""
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HASH = re.compile(rf"(?<=[-=: ]){_DRAWN}{{6,10}}(?![\w.])")
 _SUFFIX = re.compile(rf"(?<=[a-z0-9>]-){_DRAWN}{{5}}(?![\w.])(?<!-https)")
@@ -54,7 +67,7 @@ class Plain:
 
     def text(self, text: str) -> str:
         text = _without_ages(text)
-        for pattern, told in _RULES:
+        for pattern, told in (*_RULES, *_CLIENTS):
             text = pattern.sub(told, text)
         text = _UID.sub(lambda found: self._ordinal("uid", found[0]), text)
         text = _HASH.sub(lambda found: self._ordinal("hash", found[0]), text)

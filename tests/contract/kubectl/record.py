@@ -1,6 +1,6 @@
 """Record what kubectl shows on a real control plane: `python -m tests.contract.kubectl.record`.
 
-Names of sessions after it record those alone. `KAITO_KUBECTL` chooses the kubectl.
+Names of sessions after it record those alone.
 """
 
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from tests.contract.kubectl import clusters, found, session
+from tests.contract.kubectl import clusters, session
 from tests.controlplane import programs
 
 
@@ -18,16 +18,14 @@ def main() -> int:
     """Record the sessions named on the command line, or all; 1 if one could not be played."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     folder = programs.ready()
-    kubectl = found.program() or folder / "kubectl"
-    version = found.version(kubectl)
-    print(f"{kubectl}, version {version}")
+    kubectl = folder / "kubectl"
     failed = 0
     with clusters.real(folder) as site:
         for name in sys.argv[1:] or session.names():
             try:
                 with tempfile.TemporaryDirectory() as place:
                     transcript = session.Session(name, site, kubectl, Path(place)).play()
-                session.keep(name, version, transcript)
+                session.answers_path(name).write_text(transcript)
                 print(f"{name}: recorded", flush=True)
             except AssertionError as error:
                 failed = 1

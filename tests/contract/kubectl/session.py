@@ -1,8 +1,7 @@
 """Sessions: what people type, and what kubectl then says.
 
-`sessions/NAME.yaml` is played in a namespace of its name, `answers/VERSION/NAME.txt` is what that
-version of kubectl showed before a real control plane, as recorded by
-`python -m tests.contract.kubectl.record`.
+`sessions/NAME.yaml` is played in a namespace of its name, `answers/NAME.txt` is what kubectl showed
+before a real control plane, as recorded by `python -m tests.contract.kubectl.record`.
 
     machines: [spare]                    # switched on for this session, beside the `worker`
     files: {web.yaml: "..."}             # in the folder where kubectl runs
@@ -42,7 +41,6 @@ from typing import IO, Any
 
 import yaml
 
-from tests.contract.kubectl import found
 from tests.contract.kubectl.clusters import Site
 from tests.contract.kubectl.plain import Plain
 
@@ -59,24 +57,8 @@ def names() -> list[str]:
     return sorted(path.stem for path in (HERE / "sessions").glob("*.yaml"))
 
 
-def answers_path(name: str, version: str) -> Path:
-    """Where a version's transcript is kept."""
-    return HERE / "answers" / version / f"{name}.txt"
-
-
-def answers(name: str, version: str) -> str:
-    """What that version showed; without a transcript of its own, what the usual one shows."""
-    own = answers_path(name, version)
-    return (own if own.exists() else answers_path(name, found.USUAL)).read_text()
-
-
-def keep(name: str, version: str, transcript: str) -> None:
-    """Record it, unless the usual version shows the same."""
-    path = answers_path(name, version)
-    path.parent.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)
-    if version == found.USUAL or transcript != answers(name, version):
-        path.write_text(transcript)
+def answers_path(name: str) -> Path:
+    return HERE / "answers" / f"{name}.txt"
 
 
 @dataclass
