@@ -11,7 +11,8 @@ from kaito.apiserver.routing import Target
 from kaito.apiserver.status import Refused, forbidden_path
 from kaito.apiserver.tokens import ACCOUNTS, AUTHENTICATED
 
-_EXTRA: Final = "impersonate-extra-"
+_PREFIX: Final = "impersonate-"
+_EXTRA: Final = f"{_PREFIX}extra-"
 _ACCOUNT: Final = "system:serviceaccount:"
 _AUTHENTICATION: Final = "authentication.k8s.io"
 
@@ -21,6 +22,8 @@ def impersonated(headers: Mapping[str, str], user: User, rbac: Rbac, target: Tar
 
     Raises 403 where the user may not, 500 where nobody is named, as the real server does.
     """
+    if not any(header.startswith(_PREFIX) for header in headers):
+        return user
     name = headers.get("impersonate-user", "")
     groups = tuple(one for one in headers.get("impersonate-group", "").split(",") if one)
     uid = headers.get("impersonate-uid", "")

@@ -25,6 +25,7 @@ def main() -> int:
             try:
                 with tempfile.TemporaryDirectory() as place:
                     transcript = session.Session(name, site, kubectl, Path(place)).play()
+                assert not (said := session.troubles(transcript)), said
                 session.answers_path(name).write_text(transcript)
                 print(f"{name}: recorded", flush=True)
             except AssertionError as error:

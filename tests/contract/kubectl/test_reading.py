@@ -43,6 +43,8 @@ def test_every_session_is_recorded_and_nothing_else() -> None:
     """A session without a transcript would never fail; a transcript without one is of no use."""
     recorded = {path.stem for path in (session.HERE / "answers").glob("*.txt")}
     assert recorded == set(session.names())
+    for name in recorded:
+        assert session.troubles(session.answers_path(name).read_text()) == []
 
 
 def test_versions_of_kubectl_read_alike() -> None:
