@@ -236,6 +236,19 @@ async def test_a_terminating_object_is_waited_for(in_cache: bool) -> None:
         assert await live_data(lab) == {"a": "2"}
 
 
+async def test_an_apply_that_met_a_terminating_object_is_known_to_be_lost() -> None:
+    """The cache did not know yet that it is being deleted; the answer says so."""
+    async with laboratory() as lab:
+        await ensured(lab, intent(a="1"))
+        held = {"metadata": {"finalizers": ["example.org/slow"]}}
+        await lab.direct.merge_patch(CONFIGMAPS, key("x"), held, field_manager="them")
+        await cached(lab, "x")
+        lab.network.lag = 5
+        await lab.direct.delete(CONFIGMAPS, key("x"))
+        outcome = await ensured(lab, intent(a="2"))
+        assert isinstance(outcome, Terminating)
+
+
 async def test_an_object_that_was_made_anew_meanwhile_is_not_touched_by_force() -> None:
     """The cache shows a former object of that name: its uid is sent, so the new one, which may be
     anybody's, answers with a conflict; and a deleted one is not brought back to life."""

@@ -161,29 +161,36 @@ class Controller:
                     await self._dispatch(group, attempt, environment.consistency)
         finally:
             self.queue.shut_down()
-            for feed in self._feeds:
-                feed.stop()
+            for feed in tuple(self._feeds):
+                self._end(feed)
 
     async def watch(self, source: Source) -> None:
         """One more source, while this runs; returns when it has delivered what there is.
 
         From then on, runs may read that kind. For kinds that come and go; those that are known
-        belong into the constructor, because no run starts before they are complete.
+        belong into the constructor, because no run starts before they are complete. Cancelling it
+        ends the source. Raises RuntimeError when the controller is not, or no longer, at work.
         """
         if self._environment is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
+        if self.queue.closed:
+            raise RuntimeError(f"controller {self.name} has stopped")
         source.declare(self._environment.informers)
         # What the source does with the objects is no part of the run that may have called this.
         feed = Context().run(self._start, self._environment, source)
-        if feed is not None:
+        if feed is None:
+            return
+        try:
             await feed.subscription.wait()
-            self._stores.add(feed.informer.store)
+        except asyncio.CancelledError:
+            self._end(feed)
+            raise
+        self._stores.add(feed.informer.store)
 
     def unwatch(self, resource: Resource) -> None:
         """End the sources of a kind, as a rule before `Cache.forget`. Keys that are wanted stay."""
         for feed in [feed for feed in self._feeds if feed.resource == resource]:
-            feed.stop()
-            self._feeds.remove(feed)
+            self._end(feed)
 
     def stop(self) -> None:
         """Start nothing new. `run` returns when the runs in progress have ended."""
@@ -203,6 +210,11 @@ class Controller:
 
     def _enqueue(self, key: ObjectKey, priority: int) -> None:
         self.queue.add(key, priority=priority)
+
+    def _end(self, feed: Feed) -> None:
+        if feed in self._feeds:
+            self._feeds.remove(feed)
+            feed.stop()
 
     async def _synced(self, group: asyncio.TaskGroup, feeds: Sequence[Feed]) -> bool:
         """False when stopped, or when waiting failed (the group then raises why)."""
