@@ -20,9 +20,7 @@ from kaito.framework.reconcile import (
     Result,
     Terminal,
     collect_facts,
-    current_controller,
     current_key,
-    current_kind,
     reconcile_id,
 )
 from kaito.framework.workqueue import WorkQueue
@@ -47,8 +45,6 @@ class _Interrupted(Exception):
 class Attempt:
     """What the runs of one controller have in common."""
 
-    name: str
-    kind: str
     reconciler: Reconciler
     queue: WorkQueue[ObjectKey]
     clock: Clock
@@ -88,8 +84,6 @@ class Attempt:
 
     def _enter(self, key: ObjectKey) -> dict[str, Any]:
         """This task's context is its own, so nothing has to be put back afterwards."""
-        current_controller.set(self.name)
-        current_kind.set(self.kind)
         current_key.set(key)
         awaited_stores.set(self.stores)
         reconcile_id.set(f"{self.random.getrandbits(64):016x}")

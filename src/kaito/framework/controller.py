@@ -27,6 +27,7 @@ from kaito.framework.reconcile import (
     ReconcileFunction,
     Reconciler,
     current_controller,
+    current_kind,
 )
 from kaito.framework.sources import Feed, Informers, Source
 from kaito.framework.workqueue import QueueClosed, WorkQueue
@@ -140,12 +141,12 @@ class Controller:
         environment, metrics = self._environment, self._metrics
         if environment is None or metrics is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
+        # Every run inherits these; a run adds its key and id.
         current_controller.set(self.name)
+        current_kind.set(self.kind)
         feeds = [feed for source in self._sources if (feed := self._start(environment, source))]
         self._stores.update(feed.informer.store for feed in feeds)
         attempt = Attempt(
-            name=self.name,
-            kind=self.kind,
             reconciler=self._reconciler,
             queue=self.queue,
             clock=environment.clock,
