@@ -159,11 +159,38 @@ class HttpsCaller:
         try:
             context = ssl.create_default_context(cadata=endpoint.ca_bundle.decode() or None)
             return await _send(url, body, context, name)
-        except aiohttp.ClientConnectorCertificateError as error:
-            why = "x509: certificate signed by unknown authority"
-            raise CallFailed(f"tls: failed to verify certificate: {why}") from error
         except (aiohttp.ClientError, OSError, ssl.SSLError, UnicodeDecodeError) as error:
-            raise CallFailed(str(error)) from error
+            raise CallFailed(_unreached(error)) from error
+
+
+_EXPIRED: Final = (9, 10)
+_ANOTHER_NAME: Final = (62, 64)
+"""What OpenSSL calls these: X509_V_ERR_CERT_NOT_YET_VALID, _HAS_EXPIRED, _HOSTNAME_MISMATCH and
+_IP_ADDRESS_MISMATCH."""
+
+
+def _unreached(error: Exception) -> str:
+    """Why there is no connection, in Go's words for what happens most."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"tls: failed to verify certificate: x509: {_untrusted(error)}"
+        case aiohttp.ClientConnectorDNSError():
+            return f"dial tcp: lookup {error.host}: no such host"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return f"dial tcp {error.host}:{error.port}: connect: connection refused"
+        case aiohttp.ServerDisconnectedError():
+            return "EOF"
+        case _:
+            return str(error)
+
+
+def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> str:
+    code = getattr(error.certificate_error, "verify_code", 0)
+    if code in _EXPIRED:
+        return "certificate has expired or is not yet valid"
+    if code in _ANOTHER_NAME:
+        return f"certificate is not valid for {error.host}"
+    return "certificate signed by unknown authority"
 
 
 async def _send(url: str, body: bytes, context: ssl.SSLContext, name: str | None) -> Response:

@@ -21,6 +21,8 @@ from kaito.apiserver.certificates import KeyPair
 from kaito.apiserver.core import ADMIN
 from kaito.apiserver.door import in_process
 from kaito.apiserver.https import HttpsDoor
+from kaito.apiserver.webhookcalls import HttpsCaller
+from kaito.apiserver.webhookservices import StoredServices
 from kaito.app.front import Front, FrontOptions
 from kaito.controllers import rbac
 from kaito.kube.client import Client
@@ -34,6 +36,10 @@ from kaito.simulator.cluster import Cluster, ClusterOptions
 from kaito.webhooks import policy
 
 _TOKEN_LIFE: Final = timedelta(days=365)
+_NO_PROCESSES: Final = (
+    "pods of this cluster run no processes; serve the webhook on this machine and name it by url, "
+    "or by a Service whose EndpointSlice has an address of this machine"
+)
 _ARM_TOKEN: Final = "embedded"  # noqa: S105 - the endpoint takes any; it guards nothing
 
 _ADMISSION: Final = "admissionregistration.k8s.io"
@@ -127,6 +133,8 @@ async def embedded(front: Front) -> AsyncIterator[Embedded]:
         options=ClusterOptions(ca_pem=front.authority.pem.decode()),
         server=front.server,
     )
+    services = StoredServices(front.server.core.storage, pods=_NO_PROCESSES)
+    front.server.webhooks = HttpsCaller(services)
     async with cluster, HttpsArm(cluster.arm, clock=clock) as arm:
         admin = Client(in_process(cluster.server, ADMIN), clock=clock, random=random)
         account = await install(admin)

@@ -4,6 +4,8 @@ The format is that of `tests.contract.apiserver.conversation`; besides, a step m
 
     hooks: {/v: {...}}      # what the webhook does from now on: see `endpoint`
     heard: /v | not /v      # send it again until the webhook was asked at this path, or was not
+    told: refused | ""      # ... until the answer has this text
+    code: 201               # ... or this code
     asks: [/v, /m]          # what it was asked at these paths is part of the answer
     paths: true             # at which paths it was asked is
 
@@ -55,10 +57,13 @@ class Conversation(conversation.Conversation):
     hooks: Hooks = field(default_factory=Hooks)
     address: str = "127.0.0.1:10250"
     bundle: str = ""
+    last: Any = None
+    """The body of the latest answer, whole."""
 
     async def hold(self, name: str) -> list[Json]:
         """Send every step; the answers, told apart by order."""
         self.values |= {"ns": self.namespace, "hooks": self.address, "ca": self.bundle}
+        self.values["port"] = self.address.rpartition(":")[2]
         namespace = {"metadata": {"name": self.namespace}}
         await self._send({"POST": "/api/v1/namespaces", "body": namespace})
         return [await self._step(step) for step in steps(name)]
@@ -70,8 +75,8 @@ class Conversation(conversation.Conversation):
             return {}
         self.hooks.asked.clear()
         shown = await super()._step(step)
-        for _ in range(_PATIENCE if "heard" in step else 0):
-            if self._is_heard(step["heard"]):
+        for _ in range(_PATIENCE):
+            if self._is_heard(step, shown):
                 break
             await asyncio.sleep(0.1)
             self.hooks.asked.clear()
@@ -82,9 +87,22 @@ class Conversation(conversation.Conversation):
             shown["asked at"] = _in_order([path for path, _ in self.hooks.asked])
         return shown
 
-    def _is_heard(self, heard: str) -> bool:
-        wanted, _, path = heard.rpartition(" ")
+    def _is_heard(self, step: Json, shown: Json) -> bool:
+        if shown["code"] != step.get("code", shown["code"]):
+            return False
+        if step.get("told") and shown["code"] < 300:
+            return False
+        if step.get("told") and step["told"] not in json.dumps(self.last):
+            return False
+        if "heard" not in step:
+            return True
+        wanted, _, path = step["heard"].rpartition(" ")
         return any(path == asked for asked, _ in self.hooks.asked) != (wanted == "not")
+
+    async def _send(self, step: Json) -> tuple[int, Json, Any]:
+        answer = await super()._send(step)
+        self.last = answer[2]
+        return answer
 
     def _asked(self, paths: list[str]) -> list[Json]:
         """Mutating webhooks (`/m`) in order; others are asked at the same time, and conversion
@@ -101,7 +119,9 @@ class Conversation(conversation.Conversation):
     def _text(self, text: str) -> str:
         if self.bundle:
             text = text.replace(self.bundle, "CA")
-        return super()._text(text.replace(self.address, "HOOKS"))
+        port = self.values["port"]
+        text = text.replace(self.address, "HOOKS").replace(f"localhost:{port}", "localhost:PORT")
+        return super()._text(text)
 
 
 def _unowned(request: Json) -> Json:

@@ -39,6 +39,8 @@ class Hooks:
         self.address = address
         self.script: dict[str, Json] = {}
         self.asked: list[tuple[str, Json]] = []
+        self.ended = asyncio.Event()
+        """Set when nobody can wait for an answer any more."""
 
     async def post(self, endpoint: Endpoint, body: bytes) -> Response:
         """As `WebhookCaller`: whoever uses it has no network between."""
@@ -53,7 +55,7 @@ class Hooks:
         self.asked.append((path, review))
         act = self.script.get(path, {})
         if act.get("silent"):
-            await asyncio.get_running_loop().create_future()
+            await self.ended.wait()
         if "http" in act:
             return _response(str(act.get("text", "")), act["http"], act.get("type", "text/plain"))
         answered = _converted(review, act) if "convert" in act else _reviewed(review, act)
@@ -155,6 +157,7 @@ async def listening(hooks: Hooks) -> AsyncIterator[tuple[str, str]]:
         bundle = base64.b64encode(authority.pem).decode()
         yield f"127.0.0.1:{runner.addresses[0][1]}", bundle
     finally:
+        hooks.ended.set()
         # The API server keeps its connections, and does not take part in closing them.
         for connection in runner.server.connections if runner.server is not None else ():
             if connection.transport is not None:
