@@ -19,10 +19,10 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from http.client import HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from tests.controlplane import programs
 
@@ -73,6 +73,7 @@ class ControlPlane:
         self._logs: list[IO[bytes]] = []
         self._port = options.port or _free_port()
         self.url = f"https://127.0.0.1:{self._port}"
+        self._etcd = ""
         self.audit_log = state / "audit.log"
 
     def __enter__(self) -> Self:
@@ -116,6 +117,20 @@ class ControlPlane:
         """The process ids of its parts."""
         return [process.pid for _, process in self._processes]
 
+    def forget(self) -> None:
+        """Compact the store: history before now is gone, but for what the API server caches."""
+        now = self._ask_etcd("/v3/kv/range", {"key": "AA=="})["header"]["revision"]
+        self._ask_etcd("/v3/kv/compaction", {"revision": now, "physical": True})
+
+    def _ask_etcd(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        connection = HTTPConnection(self._etcd, timeout=10)
+        try:
+            connection.request("POST", path, json.dumps(body))
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        return answer
+
     def stop(self) -> None:
         """End every part, the last one started first; one that lingers is killed.
 
@@ -142,6 +157,7 @@ class ControlPlane:
 
     def _start_servers(self) -> None:
         etcd, peer = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
+        self._etcd = etcd.removeprefix("http://")
         self._start(
             "etcd",
             data_dir=self.state / "etcd",
