@@ -7,7 +7,7 @@ are simulated, on a clock two hundred times as fast; its own controllers do the 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 
@@ -17,7 +17,7 @@ from kaito.kube.credentials import load
 from kaito.kube.errors import NotFound
 from kaito.kube.https import HttpsTransport
 from kaito.kube.objects import Json, ObjectKey, Record, Resource
-from kaito.kube.resources import EVENTS, NAMESPACES
+from kaito.kube.resources import EVENTS, NAMESPACES, NODES
 from kaito.simulator.controllers.group import add_control_plane
 from kaito.simulator.engine import Engine
 from kaito.simulator.nodes.group import run_nodes
@@ -195,6 +195,11 @@ async def real(plane: ControlPlane) -> AsyncIterator[Scene]:
             for machine in machines.current():
                 machines.switch_off(machine.name)
             await clock.sleep(0.5)
+        for node in (await client.list(NODES)).items:
+            # The next scene counts nodes.
+            if node.meta.name.startswith(namespace):
+                with suppress(NotFound):
+                    await client.delete(NODES, node.key)
         await client.delete(NAMESPACES, ObjectKey("", namespace))
     finally:
         for door in doors:
