@@ -2,9 +2,10 @@
 
     python -m benchmarks.watching
 
-On a real API server: 2,000 pods of 16 KB and 20,000 label changes, in rounds. The contestants of a
-round share its changes, and the floor that does the same work is one of them, so a ratio compares
-two programs at the same moment. Then a burst from memory, one contestant after the other.
+On a real API server: 2,000 pods of 16 KB and 20,000 label changes, or as many as it takes in 80
+seconds, in rounds. The contestants of a round share its changes, and the floor that does the same
+work is one of them, so a ratio compares two programs at the same moment. Then a burst from memory,
+one contestant after the other.
 
 Processor time is all that a contestant used between two questions, user and system. Resident bytes
 per object are what it holds after the churn, less what the same program holds with a single pod.
@@ -29,6 +30,8 @@ from tests.controlplane.controlplane import ControlPlane, Options
 
 NAMESPACE, ALONE = "bench", "alone"
 LIMIT_SECONDS = 600
+TRIES = 5
+"""Bursts take a second: whatever else the machine does then is all there is in it."""
 FLOOR_AIM, BURST_AIM, KOPF_AIM, HELD_AIM = 1.4, 0.6, 20, 2048
 
 
@@ -115,13 +118,14 @@ def _round(kubeconfig, contestants, given, size, number, **options) -> list[Line
 
 
 def bursts(scratch: Path, given: argparse.Namespace) -> list[Line]:
-    """The floor, ours and kopf; kopf gets a tenth of the events."""
+    """The floor and ours, of each the least disturbed try; and kopf, a tenth of the events."""
     names = [("floor", "floor"), ("kaito", "ours")]
     fast = [python(name, module, "metadata") for name, module in names]
     if importlib.util.find_spec("uvloop"):
         fast.append(python("kaito, uvloop", "ours", "metadata", loop="uvloop"))
     pods = max(1, given.events // 20)
-    found = burst(fast, scratch, pods=pods, events=given.events)
+    tries = [burst(fast, scratch, pods=pods, events=given.events) for _ in range(TRIES)]
+    found = [min(same, key=lambda one: one.cpu_seconds) for same in zip(*tries, strict=True)]
     found += burst([kopf()], scratch, pods=pods, events=max(1, given.events // 10))
     return [Line(result=one, floor=found[0]) for one in found]
 
@@ -167,12 +171,11 @@ def aims(lines: list[Line]) -> list[str]:
             continue
         said.append(_verdict(one.work, "floors", line.ratio, FLOOR_AIM))
         said.append(_verdict(one.work, "bytes over JSON", line.held - line.size, HELD_AIM))
-        work = "metadata" if one.work == "spec" else one.work
         go = [
             other.result.micros
             for other in lines
             if other.result.contestant.name.startswith("controller-runtime")
-            and other.result.contestant.work == work
+            and other.result.contestant.work == one.work
         ]
         if go:
             share = line.result.micros / min(go)

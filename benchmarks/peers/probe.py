@@ -34,13 +34,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def answer(seen: Seen, end: Callable[[], None] = lambda: os._exit(0)) -> None:
-    """Answer from a thread of its own until the input ends; then call `end`, by default the end."""
+def answer(seen: Seen) -> None:
+    """Answer from a thread of its own until the input ends, and the process with it."""
 
     def body() -> None:
         for _ in sys.stdin:
             print(json.dumps(sample(seen)), flush=True)
-        end()
+        os._exit(0)
 
     threading.Thread(target=body, name="probe", daemon=True).start()
 
