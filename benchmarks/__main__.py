@@ -45,6 +45,7 @@ PARTS = (
     Part(name="apiserver", seconds=180, rows=False, arguments=("--count", "300")),
     Part(name="watching", seconds=660, rows=False),
     Part(name="thousand_nodes", seconds=600, rows=False),
+    Part(name="handover", seconds=180, rows=False, asked=True),
     Part(name="workspace_controller", seconds=300, rows=False, asked=True),
     Part(name="hundred_workspaces", seconds=600, rows=False, asked=True),
 )
