@@ -135,6 +135,8 @@ class Run:
         self.size = size
         self.clock = clock
         self.phases = []
+        self.accepted = []
+        """How fast creations were answered, while everything else went on."""
         self.requests = Counter()
         machines = tuple(machine(number, clock.wall()) for number in range(size.nodes))
         self.cluster = Cluster(
@@ -198,11 +200,16 @@ class Run:
                     await self.clock.sleep(due - self.clock.monotonic())
                 await self.client.create(PODS, pod(name))
 
-        ready = self.size.pods
+        used = time.process_time()
         async with asyncio.TaskGroup() as group:
             for _ in range(self.size.creators):
                 group.create_task(create())
-        await self.pods.until(ready)
+        clock, used = self.clock.monotonic() - began, time.process_time() - used
+        self.accepted.append(
+            f"{count} creations answered in {clock:.1f} s, {used:.1f} s of processor: "
+            f"{count / clock:.0f} a second, {count / used:.0f} a second of processor"
+        )
+        await self.pods.until(self.size.pods)
 
     async def _play(self):
         kept = self.size.pods - self.size.replaced
@@ -267,6 +274,7 @@ def run(size, *, real=False):
 
 
 def report(one):
+    print(*one.accepted, sep="\n")
     print(f"longest moment in memory: {peak() / 2**20:.0f} MiB")
     print("requests, by what they ask for:")
     for what, count in one.requests.most_common(12):
