@@ -239,6 +239,15 @@ def test_a_bundle_is_written_into_every_webhook_and_only_where_it_differs(obj):
     assert base64.b64encode(bundle).decode() in str(done)
 
 
+@pytest.mark.parametrize("fields", ["authority_life", "leaf_life"])
+def test_lives_too_short_to_be_used_are_refused(fields):
+    """Certificates begin an hour early and are replaced in their last third: one of half an hour
+    would be replaced in the moment in which it is made, and the next one too."""
+    RotationOptions(hosts=OPTIONS.hosts, **{fields: timedelta(minutes=50)})
+    with pytest.raises(ValueError, match="replaced before it is used"):
+        RotationOptions(hosts=OPTIONS.hosts, **{fields: timedelta(minutes=30)})
+
+
 KEY_OF_SECRET = ObjectKey("default", "certificates")
 NAMES = Configurations(validating=("c", "absent"), definitions=("kettles.example.com",))
 FAST = RotationOptions(

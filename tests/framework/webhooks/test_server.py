@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import ssl
 import stat
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,12 +51,12 @@ class Fixed:
         pass
 
 
-def server(registry=None, pair=None, clock=None):
+def server(registry=None, pair=None, clock=None, drain=10.0):
     return WebhookServer(
         Fixed(pair),
         clock=clock or LoopClock(),
         registry=registry or CollectorRegistry(),
-        options=WebhookOptions(bind_address="127.0.0.1:0"),
+        options=WebhookOptions(bind_address="127.0.0.1:0", drain_seconds=drain),
     )
 
 
@@ -356,6 +358,55 @@ async def test_reviews_are_answered_over_https():
         async with session.post(f"https://{address}/v", data=b"x", ssl=False) as response:
             assert response.status == 415
     assert hooks.unready() == "not listening"
+
+
+@pytest.mark.realtime
+async def test_who_keeps_a_connection_does_not_keep_the_server():
+    """API servers do, and take no part in closing it: at the stop it is cut at once, however long
+    requests in progress would get, and no socket is left (the warning of one would fail this)."""
+    authority = Authority(SystemClock())
+    hooks = server(pair=pair(authority), clock=SystemClock(), drain=3600)
+    async with hooks.serving() as address:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(
+            host, int(port), ssl=trusting(authority), server_hostname="localhost"
+        )
+        assert not reader.at_eof()
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.transport.abort()
+    gc.collect()
+
+
+@pytest.mark.realtime
+async def test_a_request_in_progress_is_answered_before_the_stop(monkeypatch):
+    """Whoever waits for it would have to fail a write otherwise."""
+    monkeypatch.setattr("kaito.framework.webhooks.server._GOODBYE_SECONDS", 0.001)
+    authority, asked, stopping = Authority(SystemClock()), asyncio.Event(), asyncio.Event()
+
+    async def slow(_):
+        asked.set()
+        await stopping.wait()
+        return Allowed()
+
+    async def end():
+        while hooks.bound:
+            await SystemClock().sleep(0)
+        for _ in range(1000):  # rounds of the loop: whoever does not wait is done by then
+            await SystemClock().sleep(0)
+        stopping.set()
+
+    hooks = server(pair=pair(authority), clock=SystemClock(), drain=3600)
+    hooks.validate("/v", slow)
+    async with (
+        aiohttp.ClientSession() as session,
+        asyncio.TaskGroup() as group,
+        hooks.serving() as address,
+    ):
+        waiting = group.create_task(post(session, address, "/v", review(), authority))
+        await asked.wait()
+        group.create_task(end())
+    assert waiting.result()[0] == 200
 
 
 @pytest.mark.realtime

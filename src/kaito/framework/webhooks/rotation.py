@@ -19,6 +19,7 @@ from typing import Final, final
 from cryptography import x509
 
 from kaito.framework.webhooks.authority import (
+    SKEW,
     Pair,
     certificates_in,
     fits,
@@ -54,6 +55,12 @@ class RotationOptions:
     """How long every configuration must have had the bundle: API servers hear of it late."""
     longest_wait: timedelta = timedelta(hours=12)
     """Look again after so long at the latest."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for lives so short that what is made is replaced before it is used."""
+        for life, needed in ((self.authority_life, self.settle), (self.leaf_life, timedelta(0))):
+            if life - (life + SKEW) / 3 <= needed:
+                raise ValueError(f"a certificate of {life} would be replaced before it is used")
 
 
 @final

@@ -15,7 +15,7 @@ import inspect
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final, Protocol, final
@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 _LONGEST_BODY: Final = 16 * 1024 * 1024
 """Bytes. An object is at most 3 MiB (etcd's limit with room), and a review holds two; a review for
 conversion may hold a page of a list."""
+_GOODBYE_SECONDS: Final = 0.1
+"""For connections on which nothing is being answered."""
 _JSON: Final = "application/json"
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
 _UNITS: Final = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -109,6 +111,8 @@ class WebhookServer:
         self._clock = clock
         self._responders: dict[str, _Respond] = {}
         self._converting: set[str] = set()
+        self._answering = 0
+        self._answered = asyncio.Event()
         self.bound = ""
         """`host:port` while it serves."""
 
@@ -196,8 +200,7 @@ class WebhookServer:
         host, port = parse_address(self.options.bind_address)
         app = web.Application(client_max_size=_LONGEST_BODY)
         app.router.add_post("/{path:.*}", self._serve)
-        drain = self.options.drain_seconds
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_SECONDS)
         await runner.setup()
         try:
             context = self.certificates.context
@@ -218,6 +221,11 @@ class WebhookServer:
         time to say goodbye: these are cut, or their sockets would outlive the server."""
         for site in tuple(runner.sites):
             await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.options.drain_seconds):
+                while self._answering:
+                    self._answered.clear()
+                    await self._answered.wait()
         connections = runner.server.connections if runner.server is not None else []
         kept = [connection.transport for connection in connections]
         await runner.cleanup()
@@ -229,8 +237,13 @@ class WebhookServer:
     async def _serve(self, request: web.Request) -> web.Response:
         if request.content_type != _JSON:
             return web.Response(status=415, text=f"expected {_JSON}\n")
-        body = await request.read()
-        answer = await self.answer(request.path, body, request.query.get("timeout", ""))
+        self._answering += 1
+        try:
+            body = await request.read()
+            answer = await self.answer(request.path, body, request.query.get("timeout", ""))
+        finally:
+            self._answering -= 1
+            self._answered.set()
         return web.Response(
             status=answer.status, body=answer.body, content_type=answer.content_type
         )
