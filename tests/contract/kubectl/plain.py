@@ -48,6 +48,11 @@ _CLIENTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^WARNING: version difference between client.*\n?", ""),
         (r"^ *(?:Kube-Proxy Version|Mountable secrets|Tokens):.*\n?", ""),
         (r"^ *creationTimestamp: null\n?", ""),
+        (r"^All commands and output from this session will be recorded.*\n?", ""),
+        (r"^--profile=legacy is deprecated.*\n?", ""),
+        (r"^error: unable to upgrade connection", "Error from server (NotImplemented)"),
+        (r"(upgrading connection: )unable to upgrade connection: ", r"\1"),
+        (r"\bkubectl\.\d\.\d+ ", "kubectl "),
         (r"cannot delete cannot delete", "cannot delete"),
         (r"(is not valid for pod \S+) out of: .*", r"\1"),
     )
