@@ -3,7 +3,7 @@
     PYTHONPATH=src:. python -m benchmarks.handover
 
 The leader is stopped (SIGTERM), or killed (SIGKILL), and the time is taken until the standby says
-that it leads. A killed leader's lease runs out fifteen seconds after its last renewal.
+that it leads. A killed leader's lease runs out fourteen seconds after its last renewal.
 """
 
 import argparse

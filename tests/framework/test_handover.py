@@ -74,7 +74,7 @@ async def handover(tmp_path, ending, pace="quick"):
 
 async def test_s66_after_sigterm_the_standby_leads_at_once(tmp_path):
     """The lease is released; the standby, which watches it, takes it and starts its work: not when
-    the lease of fifteen seconds would have run out."""
+    the lease of fourteen seconds would have run out."""
     code, holder, taken = await handover(tmp_path, signal.SIGTERM, "production")
 
     print(f"handover after SIGTERM: {taken:.3f} s")

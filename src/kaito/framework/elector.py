@@ -107,7 +107,8 @@ class Elector:
         log.info("leading", lease=str(self._key), identity=self._me)
 
     async def _freed(self) -> bool:
-        """True when the lease may have become free; False when the watch ended before that."""
+        """True when it is time to look again; False when the server would not be watched."""
+        opened = self._clock.monotonic()
         version = self._record.meta.resource_version if self._record else ""
         try:
             async with (
@@ -121,9 +122,13 @@ class Elector:
                     idle_timeout=_WATCH_SECONDS,
                 ) as events,
             ):
-                return await self._followed(events, scope)
+                if await self._followed(events, scope):
+                    return True
         except TimeoutError:
             return True
+        # A watch ends by itself from time to time. What happens until the next one is not to be
+        # missed for a pause; one that ends at once is a refusal.
+        return self._clock.monotonic() - opened >= self.options.retry_period
 
     async def _followed(self, events: AsyncIterator[WatchEvent], scope: asyncio.Timeout) -> bool:
         now = asyncio.get_running_loop().time

@@ -22,13 +22,15 @@ JITTER = 1.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderOptions:
-    """The timing is client-go's default, in seconds. Raises ValueError when it cannot work."""
+    """The timing is client-go's default but for the duration, in seconds. Raises ValueError when it
+    cannot work."""
 
     namespace: str
     name: str
     """Of the Lease; names the set of controllers that must not run twice."""
-    lease_duration: float = 15.0
-    """How long a standby waits after the last renewal it saw."""
+    lease_duration: float = 14.0
+    """How long a standby waits after the last renewal it saw. Client-go's 15, less one: so that
+    whoever counts from a leader's death has the next one within 15 seconds, requests included."""
     renew_deadline: float = 10.0
     """How long a leader tries to renew; it writes nothing after that."""
     retry_period: float = 2.0
