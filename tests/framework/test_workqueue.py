@@ -302,6 +302,20 @@ async def test_s45_a_cancelled_getter_passes_its_wake_up_on():
     assert first.cancelled()
 
 
+@pytest.mark.parametrize("meanwhile", [WorkQueue.shut_down, lambda queue: queue.add("a")])
+async def test_s45_a_getter_that_is_passed_by_while_it_is_cancelled_is_just_cancelled(meanwhile):
+    """Between the order to end and its arrival the queue may close, or wake somebody else."""
+    queue = queue_of()
+    getter = asyncio.create_task(queue.get())
+    await LoopClock().sleep(0)
+
+    getter.cancel()
+    meanwhile(queue)
+    await asyncio.wait([getter])
+
+    assert getter.cancelled()
+
+
 async def test_s45_no_key_is_stranded_when_getters_are_cancelled_at_random():
     """Whatever getters are cancelled whenever: as long as one getter waits, no key stays."""
     queue, chance, clock = queue_of(), random.Random(7), LoopClock()

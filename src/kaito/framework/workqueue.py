@@ -15,6 +15,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from itertools import accumulate, count, repeat
 from operator import mul
 from typing import Generic, NamedTuple, TypeVar, final
@@ -273,7 +274,9 @@ class WorkQueue(Generic[K]):
             if waiter.done() and not waiter.cancelled():
                 self._wake_one()
             else:
-                self._getters.remove(waiter)
+                # Whoever woke others since it was cancelled has passed it by, and taken it out.
+                with suppress(ValueError):
+                    self._getters.remove(waiter)
             raise
 
     def _wake_one(self) -> None:
