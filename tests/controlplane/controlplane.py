@@ -106,7 +106,10 @@ class ControlPlane:
             "contexts": [{"name": "real", "context": {"cluster": "real", "user": user}}],
             "users": [{"name": user, "user": {"token": user}}],
         }
-        path.write_text(json.dumps(document))
+        # In one step: a part that starts may be reading the one from before.
+        written = path.with_suffix(".new")
+        written.write_text(json.dumps(document))
+        written.replace(path)
         return path
 
     def dead(self) -> str | None:
