@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -41,8 +42,15 @@ class Duel:
                 await asyncio.sleep(0.1)
 
     async def both(self, draw: Draw) -> tuple[Json, Json]:
-        """What each answers, less what a server draws by itself."""
+        """What each answers, less what a server draws by itself.
+
+        A real server may judge a write by a copy that its own controllers have changed meanwhile,
+        and judges again: a refusal then bears the warnings of both. A refusal changes nothing, so
+        the real one is asked once more.
+        """
         ours, theirs = await asyncio.gather(*(self._send(to, draw) for to in self._servers))
+        if ours != theirs and theirs["code"] >= HTTPStatus.BAD_REQUEST:
+            theirs = await self._send(self._servers[1], draw)
         return ours, theirs
 
     async def _send(self, to: Transport, draw: Draw) -> Json:
