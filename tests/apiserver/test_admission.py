@@ -2,12 +2,11 @@
 
 import base64
 import json
-import ssl
 
 import pytest
 from aiohttp import web
 
-from kaito.apiserver.certificates import Authority, server_context
+from kaito.apiserver.certificates import Authority
 from kaito.apiserver.server import ApiServer
 from kaito.apiserver.webhookcalls import CallFailed, HttpsCaller
 from kaito.kube.clock import LoopClock, SystemClock
@@ -539,7 +538,6 @@ async def test_what_changes_while_a_webhook_thinks_is_not_overwritten():
 async def test_webhooks_are_called_over_https_with_their_own_bundle():
     """A Service is resolved by whoever plays the network; a stranger's certificate is refused."""
     authority, clock = Authority(SystemClock()), SystemClock()
-    pair = authority.server(["hooks.default.svc", "127.0.0.1"])
 
     async def answer(request):
         review = await request.json()
@@ -550,7 +548,7 @@ async def test_webhooks_are_called_over_https_with_their_own_bundle():
     app.router.add_post("/{tail:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    context: ssl.SSLContext = server_context(pair, authority.pem)
+    context = authority.context(["hooks.default.svc", "127.0.0.1"])
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     place = runner.addresses[0][:2]
     try:

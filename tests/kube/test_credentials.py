@@ -10,7 +10,7 @@ import yaml
 
 from kaito.kube.clock import SystemClock, rfc3339
 from kaito.kube.credentials import Auth, CredentialsError, Material, load, tls_context
-from tests.kube.tls import authority, leaf
+from tests.kube.tls import ca_pem, client
 
 pytestmark = pytest.mark.realtime
 
@@ -45,8 +45,8 @@ async def test_a_kubeconfig_says_where_and_who(tmp_path):
 
 async def test_certificates_may_be_files_or_data(tmp_path):
     """Paths are relative to the kubeconfig; both kinds make a working TLS context."""
-    cert, key = leaf("me").write(tmp_path, "me")
-    (tmp_path / "ca.crt").write_text(authority().cert_pem)
+    cert, key = client("me", tmp_path)
+    (tmp_path / "ca.crt").write_text(ca_pem())
     path = kubeconfig(
         tmp_path / "config",
         cluster={"certificate-authority": "ca.crt", "tls-server-name": "api.test"},
@@ -96,7 +96,7 @@ async def test_the_order_of_sources(tmp_path):
     (home / ".kube").mkdir(parents=True)
     kubeconfig(home / ".kube" / "config", server="https://home")
     (tmp_path / "token").write_text("pod-token")
-    (tmp_path / "ca").write_text(authority().cert_pem)
+    (tmp_path / "ca").write_text(ca_pem())
     pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     files = {"token_file": str(tmp_path / "token"), "ca_file": str(tmp_path / "ca")}
     environ = {"KUBECONFIG": environment, "HOME": str(home), **pod}

@@ -17,7 +17,7 @@ from kaito.kube.https import HttpsTransport, _socket
 from kaito.kube.objects import ObjectKey
 from kaito.kube.resources import PODS
 from kaito.kube.transport import Request
-from tests.kube.tls import authority, leaf, serve
+from tests.kube.tls import ca_pem, client, serve
 
 pytestmark = pytest.mark.realtime
 GET = Request(method="GET", path="/api/v1/pods", headers={"accept": "application/json"})
@@ -25,7 +25,7 @@ GET = Request(method="GET", path="/api/v1/pods", headers={"accept": "application
 
 @asynccontextmanager
 async def connect(url, **options):
-    credentials = static(url, clock=SystemClock(), ca_pem=authority().cert_pem, **options)
+    credentials = static(url, clock=SystemClock(), ca_pem=ca_pem(), **options)
     transport = HttpsTransport(credentials)
     try:
         yield transport
@@ -49,9 +49,7 @@ class Tokens:
         self.reads += 1
         if force and len(self.tokens) > 1:
             self.tokens.pop(0)
-        return Material(
-            authorization=f"Bearer {self.tokens[0]}", ca_pem=authority().cert_pem, valid_for=None
-        )
+        return Material(authorization=f"Bearer {self.tokens[0]}", ca_pem=ca_pem(), valid_for=None)
 
     def credentials(self, url):
         return Credentials(
@@ -63,7 +61,7 @@ class Tokens:
         )
 
 
-async def test_a_request_arrives_as_it_was_sent(tmp_path):
+async def test_a_request_arrives_as_it_was_sent():
     """Method, path, repeated query, headers and body; the token; no compression asked for."""
     seen = []
 
@@ -71,7 +69,7 @@ async def test_a_request_arrives_as_it_was_sent(tmp_path):
         seen.append((request.method, request.raw_path, dict(request.headers), await request.read()))
         return web.Response(status=201, body=b"made", headers={"Warning": '299 - "x"'})
 
-    async with serve(handler, tmp_path) as url, connect(url, token="t") as transport:
+    async with serve(handler) as url, connect(url, token="t") as transport:
         response = await transport.send(
             Request(
                 method="POST",
@@ -93,7 +91,7 @@ async def test_a_request_arrives_as_it_was_sent(tmp_path):
     assert headers["Accept-Encoding"] == "identity"
 
 
-async def test_connections_are_kept_and_shared(tmp_path):
+async def test_connections_are_kept_and_shared():
     """Requests one after the other use one connection and one handshake."""
     ports = set()
 
@@ -101,7 +99,7 @@ async def test_connections_are_kept_and_shared(tmp_path):
         ports.add(request.transport.get_extra_info("peername"))
         return web.Response(text="{}")
 
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         for _ in range(5):
             await transport.send(GET, timeout=5)
 
@@ -109,7 +107,7 @@ async def test_connections_are_kept_and_shared(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["stream", "send"])
-async def test_a_connection_that_is_given_up_is_closed_at_once(tmp_path, monkeypatch, how):
+async def test_a_connection_that_is_given_up_is_closed_at_once(monkeypatch, how):
     """A watch that was left and an answer that never ends leave no socket waiting for the peer."""
     made = []
 
@@ -127,7 +125,7 @@ async def test_a_connection_that_is_given_up_is_closed_at_once(tmp_path, monkeyp
 
     monkeypatch.setattr("kaito.kube.https._socket", remembered)
     arrived, left = asyncio.Event(), asyncio.Event()
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         if how == "stream":
             async with transport.stream(GET, idle_timeout=5):
                 await arrived.wait()
@@ -140,14 +138,14 @@ async def test_a_connection_that_is_given_up_is_closed_at_once(tmp_path, monkeyp
         left.set()
 
 
-async def test_the_look_up_of_a_name_is_measured(tmp_path):
+async def test_the_look_up_of_a_name_is_measured():
     """Once per connection; an address needs none."""
     looked_up = []
 
     async def handler(request):
         return web.Response(text="{}")
 
-    async with serve(handler, tmp_path) as url:
+    async with serve(handler) as url:
         for host in ("127.0.0.1", "localhost"):
             async with connect(url.replace("127.0.0.1", host)) as transport:
                 transport.on_resolved = lambda name, seconds: looked_up.append((name, seconds))
@@ -159,7 +157,7 @@ async def test_the_look_up_of_a_name_is_measured(tmp_path):
     assert seconds >= 0
 
 
-async def test_a_stream_delivers_what_has_come_at_once(tmp_path):
+async def test_a_stream_delivers_what_has_come_at_once():
     """Without waiting for a line end or a full buffer; it ends when the server ends it."""
     go_on = asyncio.Event()
 
@@ -172,7 +170,7 @@ async def test_a_stream_delivers_what_has_come_at_once(tmp_path):
         return response
 
     async with (
-        serve(handler, tmp_path) as url,
+        serve(handler) as url,
         connect(url) as transport,
         transport.stream(GET, idle_timeout=5) as stream,
     ):
@@ -181,7 +179,7 @@ async def test_a_stream_delivers_what_has_come_at_once(tmp_path):
         assert [chunk async for chunk in stream.chunks] == [b"second\n"]
 
 
-async def test_s21_a_line_of_eight_megabytes_comes_through(tmp_path):
+async def test_s21_a_line_of_eight_megabytes_comes_through():
     """No reader on the way has a limit for a line."""
     name = b'{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":'
     name += b'{"name":"a","namespace":"b","resourceVersion":"1"},"data":{"blob":"'
@@ -193,7 +191,7 @@ async def test_s21_a_line_of_eight_megabytes_comes_through(tmp_path):
         await response.write(line)
         return response
 
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         kube = Client(transport, clock=SystemClock(), random=Random(1))
         async with kube.watch(PODS, timeout_seconds=60, idle_timeout=10) as events:
             [event] = [event async for event in events]
@@ -201,7 +199,7 @@ async def test_s21_a_line_of_eight_megabytes_comes_through(tmp_path):
     assert len(event.record.get("data", "blob")) == 8_000_000
 
 
-async def test_a_silent_stream_is_given_up(tmp_path):
+async def test_a_silent_stream_is_given_up():
     """After its idle timeout, which every byte starts anew; there is no total timeout."""
     done = asyncio.Event()
 
@@ -214,7 +212,7 @@ async def test_a_silent_stream_is_given_up(tmp_path):
         await done.wait()
         return response
 
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         async with transport.stream(GET, idle_timeout=0.3) as stream:
             for _ in range(4):
                 assert await anext(stream.chunks) == b"hello\n"
@@ -223,7 +221,7 @@ async def test_a_silent_stream_is_given_up(tmp_path):
         done.set()
 
 
-async def test_what_waits_to_be_read_is_no_silence(tmp_path):
+async def test_what_waits_to_be_read_is_no_silence():
     """A reader that is busy for longer than the idle timeout finds what came meanwhile."""
     done = asyncio.Event()
 
@@ -234,7 +232,7 @@ async def test_what_waits_to_be_read_is_no_silence(tmp_path):
         await done.wait()
         return response
 
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         async with transport.stream(GET, idle_timeout=0.1) as stream:
             await asyncio.sleep(0.25)
             assert await anext(stream.chunks) == b"hello\n"
@@ -243,7 +241,7 @@ async def test_what_waits_to_be_read_is_no_silence(tmp_path):
         done.set()
 
 
-async def test_an_answer_that_is_late_leaves_the_outcome_unknown(tmp_path):
+async def test_an_answer_that_is_late_leaves_the_outcome_unknown():
     """The timeout covers everything, and the request may have been acted upon."""
 
     done = asyncio.Event()
@@ -252,7 +250,7 @@ async def test_an_answer_that_is_late_leaves_the_outcome_unknown(tmp_path):
         await done.wait()
         return web.Response()
 
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         with pytest.raises(RequestTimeout) as caught:
             await transport.send(GET, timeout=0.1)
         done.set()
@@ -260,7 +258,7 @@ async def test_an_answer_that_is_late_leaves_the_outcome_unknown(tmp_path):
     assert caught.value.sent
 
 
-async def test_a_refused_connection_was_never_sent(tmp_path):
+async def test_a_refused_connection_was_never_sent():
     """The message names the server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -272,7 +270,7 @@ async def test_a_refused_connection_was_never_sent(tmp_path):
     assert not caught.value.sent
 
 
-async def test_a_closed_connection_leaves_the_outcome_unknown(tmp_path):
+async def test_a_closed_connection_leaves_the_outcome_unknown():
     """The server hung up after it had the request."""
 
     async def handler(request):
@@ -280,14 +278,14 @@ async def test_a_closed_connection_leaves_the_outcome_unknown(tmp_path):
         return web.Response()
 
     post = Request(method="POST", path="/x", body=b"{}")
-    async with serve(handler, tmp_path) as url, connect(url) as transport:
+    async with serve(handler) as url, connect(url) as transport:
         with pytest.raises(TransportError) as caught:
             await transport.send(post, timeout=5)
 
     assert caught.value.sent
 
 
-async def test_a_stranger_is_not_trusted(tmp_path):
+async def test_a_stranger_is_not_trusted():
     """A certificate of another authority is refused before anything is sent, and explained."""
     seen = []
 
@@ -295,8 +293,8 @@ async def test_a_stranger_is_not_trusted(tmp_path):
         seen.append(request)
         return web.Response()
 
-    async with serve(handler, tmp_path) as url:
-        other = static(url, clock=SystemClock(), ca_pem=authority("other").cert_pem, token="secret")
+    async with serve(handler) as url:
+        other = static(url, clock=SystemClock(), ca_pem=ca_pem("other"), token="secret")
         transport = HttpsTransport(other)
         try:
             with pytest.raises(TransportError, match="certificate authority of given") as caught:
@@ -318,14 +316,12 @@ async def test_a_client_certificate_is_presented(tmp_path):
         seen.append(peer["subject"][0][0][1])
         return web.Response()
 
-    cert, key = leaf("somebody").write(tmp_path / "client", "me")
+    cert, key = client("somebody", tmp_path)
 
     async def load(force):
-        return Material(
-            ca_pem=authority().cert_pem, cert_file=str(cert), key_file=str(key), valid_for=None
-        )
+        return Material(ca_pem=ca_pem(), cert_file=str(cert), key_file=str(key), valid_for=None)
 
-    async with serve(handler, tmp_path, client_ca=True) as url:
+    async with serve(handler, client_ca=True) as url:
         transport = HttpsTransport(
             Credentials(
                 server=url,
@@ -354,10 +350,10 @@ def bearer(token):
     return handler
 
 
-async def test_s78_a_refused_token_is_renewed_once_and_the_request_repeated(tmp_path):
+async def test_s78_a_refused_token_is_renewed_once_and_the_request_repeated():
     """401 once means one renewal; the caller never sees it, reads, writes and streams alike."""
     tokens = Tokens("old", "new")
-    async with serve(bearer("new"), tmp_path) as url:
+    async with serve(bearer("new")) as url:
         transport = HttpsTransport(tokens.credentials(url))
         kube = Client(transport, clock=SystemClock(), random=Random(1))
         await kube.get(PODS, ObjectKey("b", "a"))
@@ -369,7 +365,7 @@ async def test_s78_a_refused_token_is_renewed_once_and_the_request_repeated(tmp_
     assert tokens.reads == 2
 
 
-async def test_s78_a_token_replaced_during_a_watch_leaves_the_watch_alone(tmp_path):
+async def test_s78_a_token_replaced_during_a_watch_leaves_the_watch_alone():
     """The stream goes on with the token it was opened with; the next request has the new one."""
     seen, go_on = [], asyncio.Event()
 
@@ -384,7 +380,7 @@ async def test_s78_a_token_replaced_during_a_watch_leaves_the_watch_alone(tmp_pa
         return response
 
     tokens = Tokens("old", "new")
-    async with serve(handler, tmp_path) as url:
+    async with serve(handler) as url:
         credentials = tokens.credentials(url)
         transport = HttpsTransport(credentials)
         async with transport.stream(Request(method="GET", path="/watch")) as stream:
@@ -398,7 +394,7 @@ async def test_s78_a_token_replaced_during_a_watch_leaves_the_watch_alone(tmp_pa
     assert seen == ["Bearer old", "Bearer new"]
 
 
-async def test_s18_a_connection_that_lost_its_peer_is_noticed_and_replaced(tmp_path):
+async def test_s18_a_connection_that_lost_its_peer_is_noticed_and_replaced():
     """A middlebox begins to drop everything without a word: the stream ends by its idle timeout,
     and the next one works.
     """
@@ -419,7 +415,7 @@ async def test_s18_a_connection_that_lost_its_peer_is_noticed_and_replaced(tmp_p
                     writer.write(data)
         writer.close()
 
-    async with serve(handler, tmp_path) as url, asyncio.TaskGroup() as group:
+    async with serve(handler) as url, asyncio.TaskGroup() as group:
         port = int(url.rpartition(":")[2])
 
         async def accept(reader, writer):
@@ -443,10 +439,10 @@ async def test_s18_a_connection_that_lost_its_peer_is_noticed_and_replaced(tmp_p
         await proxy.wait_closed()
 
 
-async def test_s78_a_token_that_stays_refused_is_reported(tmp_path):
+async def test_s78_a_token_that_stays_refused_is_reported():
     """No loop of renewals: the server's 401 is the answer."""
     tokens = Tokens("wrong")
-    async with serve(bearer("right"), tmp_path) as url:
+    async with serve(bearer("right")) as url:
         transport = HttpsTransport(tokens.credentials(url))
         kube = Client(transport, clock=SystemClock(), random=Random(1))
         for _ in range(3):
@@ -457,7 +453,7 @@ async def test_s78_a_token_that_stays_refused_is_reported(tmp_path):
     assert tokens.reads == 2
 
 
-async def test_a_closed_transport_says_so(tmp_path):
+async def test_a_closed_transport_says_so():
     """Nothing is sent any more."""
     async with connect("https://127.0.0.1:1") as transport:
         await transport.close()

@@ -13,7 +13,7 @@ from typing import Final, Protocol, Self, cast, final
 
 from aiohttp import ClientConnectionResetError, web
 
-from kaito.apiserver.certificates import Authority, server_context
+from kaito.apiserver.certificates import Authority
 from kaito.apiserver.core import ANONYMOUS, User, encode
 from kaito.apiserver.server import ApiServer
 from kaito.apiserver.status import Refused, too_large, unauthorized
@@ -107,7 +107,7 @@ class HttpsDoor:
 
     def _context(self) -> ssl.SSLContext:
         hosts = [self._host, "localhost", "127.0.0.1", "kubernetes", "kubernetes.default.svc"]
-        return server_context(self.authority.server(list(dict.fromkeys(hosts))), self.authority.pem)
+        return self.authority.context(list(dict.fromkeys(hosts)))
 
     async def __aexit__(
         self,

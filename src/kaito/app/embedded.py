@@ -17,7 +17,6 @@ from random import Random
 from typing import Final, final
 
 from kaito.api import crds
-from kaito.apiserver.certificates import KeyPair
 from kaito.apiserver.core import ADMIN
 from kaito.apiserver.door import in_process
 from kaito.apiserver.https import HttpsDoor
@@ -25,6 +24,7 @@ from kaito.apiserver.webhookcalls import HttpsCaller
 from kaito.apiserver.webhookservices import StoredServices
 from kaito.app.front import Front, FrontOptions
 from kaito.controllers import rbac
+from kaito.kube.certificates import KeyPair
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock, ScaledClock
 from kaito.kube.credentials import Credentials, static

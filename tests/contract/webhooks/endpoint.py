@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from kaito.apiserver.certificates import Authority, server_context
+from kaito.apiserver.certificates import Authority
 from kaito.apiserver.webhookcalls import CallFailed, Endpoint
 from kaito.kube.clock import SystemClock
 from kaito.kube.transport import Response
@@ -151,7 +151,7 @@ async def listening(hooks: Hooks) -> AsyncIterator[tuple[str, str]]:
     app.router.add_post("/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    context = server_context(authority.server(["127.0.0.1"]), authority.pem)
+    context = authority.context(["127.0.0.1"])
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         bundle = base64.b64encode(authority.pem).decode()

@@ -4,18 +4,12 @@ import asyncio
 import base64
 import gc
 import json
-import os
 import ssl
-import stat
-import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -29,11 +23,12 @@ from kaito.framework.webhooks.conversion import (
     Spoke,
 )
 from kaito.framework.webhooks.difference import difference
-from kaito.framework.webhooks.files import FileCertificates, load, server_context
+from kaito.framework.webhooks.files import FileCertificates
 from kaito.framework.webhooks.measures import WebhookMetrics
 from kaito.framework.webhooks.server import WebhookOptions, WebhookServer, seconds
 from kaito.kube.clock import LoopClock, SystemClock
 from kaito.kube.patches import json_patch
+from kaito.kube.servertls import load, server_context
 
 
 class Fixed:
@@ -455,53 +450,6 @@ async def test_files_that_change_are_served_without_a_restart(tmp_path):
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await served_by(old)
     assert registry.get_sample_value("certwatcher_read_certificate_total") >= 5
-
-
-class Looking(ssl.SSLContext):
-    """Notes where the pair is while it is read, and who may read it."""
-
-    def load_cert_chain(self, certfile, keyfile=None, password=None):
-        self.place = Path(certfile)
-        self.modes = [stat.S_IMODE(p.stat().st_mode) for p in (self.place, self.place.parent)]
-        super().load_cert_chain(certfile, keyfile, password)
-
-
-def test_without_files_in_memory_the_key_is_its_owners_alone_and_gone_at_once(
-    tmp_path, monkeypatch
-):
-    """macOS has no memfd: a file that nobody else can read, in a folder that nobody else can
-    enter, and neither is left behind, whether the pair can be used or not."""
-    monkeypatch.delattr(os, "memfd_create", raising=False)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    found = pair(Authority(SystemClock()))
-    context = Looking(ssl.PROTOCOL_TLS_SERVER)
-    load(context, found.certificate, found.key)
-    assert context.place.is_relative_to(tmp_path)
-    assert context.modes == [0o600, 0o700]
-    with pytest.raises(ssl.SSLError):
-        load(context, found.certificate, b"no key")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system has no files in memory")
-def test_with_files_in_memory_the_key_never_reaches_a_disk(tmp_path, monkeypatch):
-    """Not even a temporary one: `TMPDIR` need not be there."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    found = pair(Authority(SystemClock()))
-    context = Looking(ssl.PROTOCOL_TLS_SERVER)
-    load(context, found.certificate, found.key)
-    assert context.place.is_relative_to("/proc/self/fd")
-
-
-def test_an_encrypted_key_is_an_error_and_no_question_to_a_terminal():
-    """OpenSSL would ask for a password there, and the operator would hang."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    locked = serialization.BestAvailableEncryption(b"secret")
-    form = serialization.PrivateFormat.PKCS8
-    key = private.private_bytes(serialization.Encoding.PEM, form, locked)
-    certificate = pair(Authority(SystemClock())).certificate
-    with pytest.raises(ssl.SSLError):
-        load(server_context(), certificate, key)
 
 
 async def test_files_are_looked_at_every_ten_seconds(tmp_path):

@@ -18,15 +18,15 @@ from typing import Final, final
 
 from cryptography import x509
 
-from kaito.framework.webhooks.authority import (
+from kaito.kube.certificates import (
     SKEW,
-    Pair,
+    KeyPair,
     certificates_in,
     fits,
-    hosts_of,
+    made_for,
     make_authority,
-    make_leaf,
     pem_of,
+    sign_server,
     signed_by,
     valid,
 )
@@ -47,7 +47,7 @@ class RotationOptions:
     """Lifetimes. Whatever has less than a third of its life left is replaced."""
 
     hosts: tuple[str, ...]
-    """The DNS names of the server: `NAME.NAMESPACE.svc` first."""
+    """The DNS names (or addresses) of the server: `NAME.NAMESPACE.svc` first."""
     authority_name: str = "webhook-ca"
     authority_life: timedelta = timedelta(days=365)
     leaf_life: timedelta = timedelta(days=90)
@@ -87,13 +87,13 @@ def step(
     leaf = _leaf(content, now, authorities)
     if _aged(newest, now):
         return _announced(content, now, authorities, options)
-    current = Pair(pem_of(newest), content[AUTHORITY_KEY])
+    current = KeyPair(pem_of(newest), content[AUTHORITY_KEY])
     settles = options.settle if trusted_since is None else trusted_since + options.settle - now
     switched = leaf is not None and signed_by(leaf, newest)
     if leaf is None or (_renewable(leaf, now, options) if switched else settles <= timedelta(0)):
-        pair = make_leaf(current, options.hosts, now, options.leaf_life)
+        pair = sign_server(current, options.hosts, now, options.leaf_life)
         return _written(_content(authorities, current.key, pair), options)
-    found = _content(authorities, current.key, Pair(content[CERTIFICATE], content[KEY]))
+    found = _content(authorities, current.key, KeyPair(content[CERTIFICATE], content[KEY]))
     waits = [options.longest_wait, _due(newest) - now]
     waits.append(_due(leaf) - now if switched else settles)
     waits += [ca.not_valid_after_utc - now for ca in authorities]
@@ -107,7 +107,7 @@ def step(
 def _started(now: datetime, authorities: list[x509.Certificate], options: RotationOptions) -> Step:
     """There is nothing to go on from, so nobody can be served until the bundle is out anyway."""
     fresh = make_authority(options.authority_name, now, options.authority_life)
-    pair = make_leaf(fresh, options.hosts, now, options.leaf_life)
+    pair = sign_server(fresh, options.hosts, now, options.leaf_life)
     [certificate] = certificates_in(fresh.certificate)
     return _written(_content([*authorities, certificate], fresh.key, pair), options)
 
@@ -118,7 +118,7 @@ def _announced(
     """A new authority beside the others; the leaf is still of an old one."""
     fresh = make_authority(options.authority_name, now, options.authority_life)
     [certificate] = certificates_in(fresh.certificate)
-    pair = Pair(content.get(CERTIFICATE, b""), content.get(KEY, b""))
+    pair = KeyPair(content.get(CERTIFICATE, b""), content.get(KEY, b""))
     return _written(_content([*authorities, certificate], fresh.key, pair), options)
 
 
@@ -126,7 +126,7 @@ def _written(content: Content, options: RotationOptions) -> Step:
     return Step(content=content, bundle=content[BUNDLE], again=options.settle)
 
 
-def _content(authorities: list[x509.Certificate], key: bytes, leaf: Pair) -> dict[str, bytes]:
+def _content(authorities: list[x509.Certificate], key: bytes, leaf: KeyPair) -> dict[str, bytes]:
     return {
         BUNDLE: b"".join(map(pem_of, authorities)),
         AUTHORITY_KEY: key,
@@ -147,7 +147,7 @@ def _leaf(
 
 def _renewable(leaf: x509.Certificate, now: datetime, options: RotationOptions) -> bool:
     """A leaf of the newest authority may be replaced at any time: it changes nobody's trust."""
-    return _aged(leaf, now) or hosts_of(leaf) != options.hosts
+    return _aged(leaf, now) or not made_for(leaf, options.hosts)
 
 
 def _aged(certificate: x509.Certificate, now: datetime) -> bool:

@@ -24,7 +24,6 @@ from kaito.framework.controller import Controller, ControllerOptions
 from kaito.framework.events import Deleted, Event
 from kaito.framework.reconcile import Again
 from kaito.framework.sources import Source, at_start, for_object, mapped
-from kaito.framework.webhooks.files import load, server_context
 from kaito.framework.webhooks.inject import injected, unpublished
 from kaito.framework.webhooks.measures import WebhookMetrics
 from kaito.framework.webhooks.rotation import (
@@ -43,6 +42,7 @@ from kaito.kube.resources import (
     SECRETS,
     VALIDATINGWEBHOOKCONFIGURATIONS,
 )
+from kaito.kube.servertls import load, server_context
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Final, Self, cast, final
 
 from aiohttp import web
 
-from kaito.apiserver.certificates import Authority, server_context
+from kaito.apiserver.certificates import Authority
 from kaito.apiserver.connectors import Kubelet, LogOptions
 from kaito.apiserver.status import Refused
 from kaito.kube.clock import Clock
@@ -51,7 +51,7 @@ class KubeletDoor:
         )
         await runner.setup()
         try:
-            tls = server_context(self._authority.server([self.host]), self._authority.pem)
+            tls = self._authority.context([self.host])
             await web.TCPSite(runner, self.host, self.port, ssl_context=tls).start()
         except BaseException:
             await runner.cleanup()
