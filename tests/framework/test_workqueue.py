@@ -83,7 +83,7 @@ async def test_s39_of_several_delays_the_earliest_wins():
     queue.add_after("early-first", 2)
     queue.add_after("early-first", 9)
 
-    assert (await queue.get()).key == "late-first"
+    assert (await queue.get())[:2] == ("late-first", 0)
     assert clock.monotonic() == pytest.approx(1)
     assert (await queue.get()).key == "early-first"
     assert clock.monotonic() == pytest.approx(2)
@@ -286,6 +286,9 @@ async def test_s44_draining_can_be_given_up():
         await getter
     queue.done("stuck")
     await queue.drained()
+    assert len(queue) == 0
+    with pytest.raises(QueueClosed):
+        await queue.get()
 
 
 async def test_s45_a_cancelled_getter_passes_its_wake_up_on():
@@ -341,6 +344,18 @@ async def test_s45_no_key_is_stranded_when_getters_are_cancelled_at_random():
     assert got == set(range(500))
 
 
+async def test_s45_cancelled_getters_are_forgotten():
+    """Whoever gives up waiting, over and over, leaves nothing behind in a queue that is quiet."""
+    queue, clock = queue_of(), LoopClock()
+    for _ in range(100):
+        getter = asyncio.create_task(queue.get())
+        await clock.sleep(0)
+        getter.cancel()
+        await asyncio.wait([getter])
+
+    assert not queue._getters
+
+
 async def test_s46_a_noisy_tenant_does_not_hold_up_the_others():
     """Behind ten thousand keys of one namespace, another's single key goes second."""
     queue = queue_of(tenant=lambda key: key.namespace)
@@ -387,6 +402,8 @@ async def test_a_rate_limited_key_comes_back_later_each_time():
 
     assert waits == [pytest.approx(wait) for wait in (0.005, 0.010, 0.005, 0.010)]
     assert queue.stats.retries == 4
+    queue.add_rate_limited("b")
+    assert (await queue.get()).priority == 0, "unless said otherwise"
 
 
 async def test_a_parked_key_is_in_nobodys_hands_and_does_not_run():
@@ -415,12 +432,16 @@ async def test_shutdown_forgets_parked_keys():
     queue.add("a")
     await queue.get()
     queue.park("a")
+    queue.add("a")
     queue.shut_down(drain=True)
 
     await queue.drained()
     queue.unpark("a")
+    await queue.drained()
 
     assert len(queue) == 0
+    with pytest.raises(QueueClosed):
+        await queue.get()
 
 
 async def test_overtaken_delays_do_not_pile_up():
@@ -430,8 +451,14 @@ async def test_overtaken_delays_do_not_pile_up():
         queue.add_after("a", 3600)
         queue.add("a")
         await take(queue, 1)
-
     assert len(queue._heap) < 200
+
+    for seconds in range(10, 0, -1):
+        for number in range(100):
+            queue.add_after(number, seconds)
+    assert len(queue._heap) < 300
+    assert await take(queue, 100) == list(range(100)), "and none of those that count is lost"
+    assert queue._now() == pytest.approx(1)
 
 
 async def test_running_times_are_read_from_the_runs_in_progress():
@@ -444,6 +471,9 @@ async def test_running_times_are_read_from_the_runs_in_progress():
 
     assert queue.unfinished() == pytest.approx(6)
     assert queue.longest() == pytest.approx(4)
-    queue.done("a")
-    assert queue.longest() == pytest.approx(2)
+    queue.done("b")
+    assert queue.longest() == pytest.approx(4)
+    assert queue.stats.work.total == pytest.approx(2)
     assert queue.stats.work.cumulative()[8:10] == [(pytest.approx(1), 0), (pytest.approx(10), 1)]
+    queue.done("a")
+    assert queue.stats.work.total == pytest.approx(6)

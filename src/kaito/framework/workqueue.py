@@ -164,8 +164,13 @@ class WorkQueue(Generic[K]):
         self._settle()
 
     def unpark(self, key: K) -> None:
-        """What `done` is to a key in hand: if it was wanted meanwhile it is ready again."""
+        """What `done` is to a key in hand: if it was wanted meanwhile it is ready again.
+
+        Not after the shutdown, draining or not: whoever would take it may have left by then.
+        """
         del self._parked[key]
+        if self._closed:
+            self._dirty.pop(key, None)
         self._release(key)
 
     # ---- ending
