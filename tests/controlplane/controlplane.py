@@ -43,6 +43,10 @@ _LEFT_OUT = (
     "node-route-controller",
 )
 
+# The only server of its cluster has nobody to tell that it lives, which it would write twice in ten
+# seconds: a list that comes after would be of a later version than the last thing that was done.
+_ALONE = "APIServerIdentity=false,UnknownVersionInteroperabilityProxy=false"
+
 
 class DidNotStart(Exception):
     """Some part exited or was not ready in time; the message names its log."""
@@ -190,6 +194,7 @@ class ControlPlane:
             disable_admission_plugins="ServiceAccount",
             allow_privileged=True,
             endpoint_reconciler_type="none",
+            feature_gates=_ALONE,
             **self._server_extras(),
         )
         self._wait_ready()

@@ -24,15 +24,20 @@ T = TypeVar("T")
 
 @dataclass
 class Network:
-    """A transport. `lag` delays what watches bring; `after` and `before` see each request and may
-    raise, which loses the answer, or the request."""
+    """A transport. `lag` delays what watches bring, and nothing of it passes while `passing` is not
+    set; `after` and `before` see each request and may raise, which loses the answer, or the
+    request."""
 
     inner: Transport
     lag: float = 0.0
     requests: list[Request] = field(default_factory=list)
     before: Callable[[Request], None] = lambda request: None
     after: Callable[[Request, Response], None] = lambda request, response: None
-    cuts: "list[asyncio.Event]" = field(default_factory=list)
+    cuts: list[asyncio.Event] = field(default_factory=list)
+    passing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.passing.set()
 
     async def send(self, request: Request, *, timeout: float | None = None) -> Response:
         self.requests.append(request)
@@ -79,6 +84,7 @@ class Network:
             while True:
                 moment, chunk = await _unless(cut, arriving.get())
                 await _unless(cut, asyncio.sleep(moment - loop.time()))
+                await _unless(cut, self.passing.wait())
                 if chunk is None:
                     return
                 if isinstance(chunk, Exception):

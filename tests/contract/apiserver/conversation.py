@@ -10,8 +10,9 @@ as recorded by `python -m tests.contract.apiserver.record`. A step is
       user: operator                              # who asks; admin by default
       save: {version: metadata.resourceVersion}   # `$version` stands for it in later steps
       headers: {impersonate-user: someone}        # more of them
-      wait: true | 0.5                            # until a definition is established; seconds
+      wait: true                                  # until a definition is established and served
       until: 422                                  # ask again until that is the answer's code
+      says: text                                  # ask again until the answer or a warning says it
       only: [status, items.*.metadata.name]       # the parts of the answer that matter;
                                                   # items.[kind=Pod] is the one of that kind
 
@@ -22,8 +23,9 @@ first version seen is `<version 1>`, and so are all that equal it.
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -53,7 +55,8 @@ _ADDRESS = re.compile(r"10\.96\.(?!0\.1\b)\d+\.\d+")
 _AGE = re.compile(r"\b\d+[smhdy](\d+[smhd])?\b")
 _CURRENT = re.compile(r"current: \d+")
 _NODE_PORT = re.compile(r":3\d{4}/")
-_PATIENCE = 50
+_PATIENCE = 600
+_PAUSE = 0.1
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -85,6 +88,8 @@ class Conversation:
     transports: dict[str, Transport]
     """One for each user that steps name; without a name it is the admin."""
     namespace: str
+    before: Callable[[Request], Awaitable[None]] | None = None
+    """What a request has to wait for, if anything."""
     values: dict[str, str] = field(default_factory=dict)
     seen: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -96,14 +101,14 @@ class Conversation:
         return [await self._step(step) for step in steps(name)]
 
     async def _step(self, step: Json) -> Json:
-        if isinstance(step.get("wait"), float):
-            await asyncio.sleep(step["wait"])
         status, headers, body = await self._send(step)
         for _ in range(_PATIENCE):
-            if _is_awaited(step, status, body):
+            if _is_awaited(step, status, body, headers.get("warning", "")):
                 break
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_PAUSE)
             status, headers, body = await self._send(step)
+        if "wait" in step:
+            await self._served(body["spec"])
         for variable, path in (step.get("save") or {}).items():
             self.values[variable] = str(_pick(body, path))
             self._plain(_pick(body, path), path)
@@ -113,10 +118,26 @@ class Conversation:
         shown["body"] = self._plain(_only(body, step.get("only")))
         return _owners_in_order(shown)
 
+    async def _served(self, definition: Json) -> None:
+        """An established kind is served in every version a moment later."""
+        plural = definition["names"]["plural"]
+        for version in definition["versions"]:
+            get = {"GET": f"/apis/{definition['group']}/{version['name']}/{plural}"}
+            for _ in range(_PATIENCE):
+                if not version["served"] or (await self._send(get))[0] == HTTPStatus.OK:
+                    break
+                await asyncio.sleep(_PAUSE)
+
     async def _send(self, step: Json) -> tuple[int, Json, Any]:
         transport = self.transports[step.get("user", "admin")]
-        response = await transport.send(self._request(step), timeout=20)
+        request = self._request(step)
+        await self._prepared(request)
+        response = await transport.send(request, timeout=60)
         return response.status, dict(response.headers), _decoded(response.body)
+
+    async def _prepared(self, request: Request) -> None:
+        if self.before is not None:
+            await self.before(request)
 
     def _request(self, step: Json) -> Request:
         method = next(method for method in _METHODS if method in step)
@@ -201,9 +222,11 @@ def _owners_in_order(value: Any) -> Any:
     return value
 
 
-def _is_awaited(step: Json, status: int, body: Any) -> bool:
-    if step.get("wait") is True:
+def _is_awaited(step: Json, status: int, body: Any, warning: str) -> bool:
+    if "wait" in step:
         return _established(body)
+    if step.get("says", "") not in json.dumps(body) + warning:
+        return False
     return status == step.get("until", status)
 
 

@@ -3,27 +3,30 @@
 import asyncio
 import json
 import sys
+from functools import partial
 from random import SystemRandom
 
 from tests.contract.apiserver import conversation
-from tests.contract.apiserver.real import plane, users
+from tests.contract.apiserver.real import caught_up, plane, users
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane
 
 
-async def _record(up: ControlPlane, name: str) -> None:
+async def held(up: ControlPlane, name: str) -> list[conversation.Json]:
+    """One conversation with a real server."""
     namespace = f"t{SystemRandom().randrange(10**8):08d}"
     async with users(up) as transports:
-        answers = await conversation.Conversation(transports, namespace).hold(name)
-    lines = ",\n".join(json.dumps(answer, sort_keys=True) for answer in answers)
-    conversation.answers_path(name).write_text(f"[\n{lines}\n]\n")
-    print(f"{name}: {len(answers)} answers")
+        before = partial(caught_up, transports["admin"])
+        return await conversation.Conversation(transports, namespace, before).hold(name)
 
 
 def main() -> None:
     with plane(programs.find() or programs.build()) as up:
         for name in sys.argv[1:] or conversation.names():
-            asyncio.run(_record(up, name))
+            answers = asyncio.run(held(up, name))
+            lines = ",\n".join(json.dumps(answer, sort_keys=True) for answer in answers)
+            conversation.answers_path(name).write_text(f"[\n{lines}\n]\n")
+            print(f"{name}: {len(answers)} answers")
 
 
 if __name__ == "__main__":

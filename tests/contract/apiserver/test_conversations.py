@@ -9,7 +9,8 @@ from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer, User
 from kaito.kube.clock import LoopClock
 from tests.contract.apiserver import conversation
-from tests.contract.apiserver.real import plane, users
+from tests.contract.apiserver.real import plane
+from tests.contract.apiserver.record import held
 from tests.controlplane import needed
 from tests.controlplane.controlplane import ControlPlane
 
@@ -20,9 +21,9 @@ async def test_the_embedded_server(name: str) -> None:
     server = ApiServer(clock=LoopClock(), random=Random(7))
     operator = User("operator", ("system:authenticated",), "2")
     transports = {"admin": in_process(server), "operator": in_process(server, operator)}
-    held = await conversation.Conversation(transports, "t12345678").hold(name)
+    told = await conversation.Conversation(transports, "t12345678").hold(name)
     for step, answer, recorded in zip(
-        conversation.steps(name), held, conversation.answers(name), strict=True
+        conversation.steps(name), told, conversation.answers(name), strict=True
     ):
         assert answer == recorded, step
 
@@ -38,7 +39,4 @@ def real() -> Iterator[ControlPlane]:
 @pytest.mark.parametrize("name", conversation.names())
 async def test_the_real_server(name: str, real: ControlPlane) -> None:
     """The recording is what a real server says today."""
-    namespace = f"t{Random().randrange(10**8):08d}"
-    async with users(real) as transports:
-        held = await conversation.Conversation(transports, namespace).hold(name)
-    assert held == conversation.answers(name)
+    assert await held(real, name) == conversation.answers(name)

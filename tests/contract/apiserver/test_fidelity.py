@@ -60,7 +60,7 @@ class There:
             headers={"content-type": media or "application/json"},
             body=b"" if body is None else json.dumps(body).encode(),
         )
-        text = (await self.transport.send(request, timeout=20)).body.decode()
+        text = (await self.transport.send(request, timeout=60)).body.decode()
         if "watch=1" in query:
             return {"events": [json.loads(line) for line in text.splitlines()]}
         found: Json = json.loads(text) if text.startswith("{") else {}
@@ -74,7 +74,7 @@ class There:
         group = f"{self.namespace}.io"
         await self.ask("POST", CRDS, definition(group))
         path = f"/apis/{group}/v1/namespaces/{self.namespace}/things"
-        for _ in range(100):
+        for _ in range(600):
             if "items" in await self.ask("GET", path):
                 break
             await asyncio.sleep(0.1)

@@ -29,8 +29,6 @@ from tests.framework.lab import Gate, Lab, Network, key, settings
 
 OURS, OLD, HASH = "test-controller", "old-controller", "example.org/applied"
 US = "00000000-0000-4000-8000-000000000001"
-BEHIND = 0.5
-"""Seconds by which the watch lags where a scenario needs an old cache."""
 
 
 @asynccontextmanager
@@ -57,11 +55,20 @@ async def seen(lab, holds):
     informer = next(lab.cache.informers(CONFIGMAPS))
     told = asyncio.Event()
     subscription = informer.subscribe(lambda _: told.set())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not holds(informer.store):
             told.clear()
             await told.wait()
     informer.unsubscribe(subscription)
+
+
+async def caught_up(lab, name):
+    """What watches were kept from telling is told: before, that key had to wait."""
+    behind = lab.client.behind(key(name))
+    assert behind is not None
+    lab.network.passing.set()
+    await behind
+    assert lab.client.behind(key(name)) is None
 
 
 def intent(name, **data):
@@ -85,19 +92,20 @@ async def ensured(lab, wanted):
 
 async def own_writes_are_read(lab):
     """At once within the run; before the next one the watch has brought them; no live read."""
-    lab.network.lag = BEHIND
+    lab.network.passing.clear()
     store = lab.client.store(CONFIGMAPS)
     async with lab.run_of("own"):
         made = await lab.client.create(CONFIGMAPS, settings("own", a="1"))
         assert store.get(key("own")).meta.uid == made.meta.uid
         changed = await lab.client.merge_patch(CONFIGMAPS, key("own"), {"data": {"a": "2"}})
         assert store.get(key("own")).get("data", "a") == "2"
-    assert await lab.waited("own") > 0
+    await caught_up(lab, "own")
     assert store.known(key("own")).meta.resource_version == changed.meta.resource_version
+    lab.network.passing.clear()
     async with lab.run_of("own"):
         await lab.client.delete(CONFIGMAPS, key("own"))
         assert store.get(key("own")) is None
-    await lab.waited("own")
+    await caught_up(lab, "own")
     assert store.get(key("own")) is None
     assert lab.counted == []
 
@@ -110,12 +118,12 @@ async def an_unknown_outcome_is_found_out(lab, *, committed):
         if request.method == "POST":
             raise TransportError("the connection broke")
 
-    lab.network.lag = BEHIND
+    lab.network.passing.clear()
     setattr(lab.network, "after" if committed else "before", lost)
     async with lab.run_of(name):
         with pytest.raises(TransportError):
             await lab.client.create(CONFIGMAPS, settings(name))
-    await lab.waited(name)
+    await caught_up(lab, name)
     assert lab.counted == ["consistent_list"]
     assert (lab.client.store(CONFIGMAPS).get(key(name)) is not None) == committed
 
@@ -136,7 +144,7 @@ async def an_intent_is_kept(lab):
 
 async def ours_that_the_cache_has_not_seen_is_joined(lab):
     """A cache that lags makes no stranger of what we have made ourselves."""
-    lab.network.lag = BEHIND
+    lab.network.passing.clear()
     made = await lab.direct.apply(
         CONFIGMAPS, intent("unseen", a="1"), field_manager=OURS, force=False
     )
@@ -145,31 +153,34 @@ async def ours_that_the_cache_has_not_seen_is_joined(lab):
     assert outcome.record.get("data", "a") == "2"
 
 
-async def a_strangers_object_is_left_alone(lab, *, lag):
+async def a_strangers_object_is_left_alone(lab, *, is_seen):
     """Whether the cache has seen it or not, and whether fields are contested or not."""
-    lab.network.lag = lag
+    if not is_seen:
+        lab.network.passing.clear()
     for number, data in enumerate(({"a": "1"}, {"other": "1"})):
-        name = f"stranger-{number}-{int(lag > 0)}"
+        name = f"stranger-{number}-{int(is_seen)}"
         before = await lab.direct.create(CONFIGMAPS, settings(name, **data), field_manager="them")
-        if not lag:
+        if is_seen:
             await seen(lab, lambda store, name=name: store.known(key(name)))
         assert isinstance(await ensured(lab, intent(name, a="2")), NameConflict)
         after = await lab.direct.get(CONFIGMAPS, key(name))
         assert after.meta.resource_version == before.meta.resource_version
 
 
-async def a_terminating_object_is_waited_for(lab, *, lag):
+async def a_terminating_object_is_waited_for(lab, *, is_seen):
     """Nothing is written to it, and nothing is made in its place before it has gone."""
-    name = f"ending-{int(lag > 0)}"
+    name = f"ending-{int(is_seen)}"
     await ensured(lab, intent(name, a="1"))
     held = {"metadata": {"finalizers": ["example.org/slow"]}}
     await lab.direct.merge_patch(CONFIGMAPS, key(name), held, field_manager="them")
     await seen(lab, lambda store: (one := store.known(key(name))) and one.meta.finalizers)
-    lab.network.lag = lag
+    if not is_seen:
+        lab.network.passing.clear()
     await lab.direct.delete(CONFIGMAPS, key(name))
-    if not lag:
+    if is_seen:
         await seen(lab, lambda store: store.known(key(name)).meta.deleting)
     assert isinstance(await ensured(lab, intent(name, a="2")), Terminating)
+    lab.network.passing.set()
     await lab.direct.merge_patch(CONFIGMAPS, key(name), {"metadata": {"finalizers": None}})
     await seen(lab, lambda store: store.known(key(name)) is None)
     await lab.waited(name)
@@ -180,7 +191,7 @@ async def what_was_deleted_is_not_applied_into_being(lab):
     """The uid goes along: an apply meant for one object makes none, and touches no successor."""
     first = await ensured(lab, intent("gone", a="1"))
     await lab.waited("gone")
-    lab.network.lag = BEHIND
+    lab.network.passing.clear()
     await lab.direct.delete(CONFIGMAPS, key("gone"), uid=first.record.meta.uid)
     with pytest.raises(Conflict):
         await ensured(lab, intent("gone", a="2"))
@@ -214,10 +225,10 @@ SCENARIOS = {
     "unknown, lost": lambda lab: an_unknown_outcome_is_found_out(lab, committed=False),
     "an intent is kept": an_intent_is_kept,
     "ours, unseen": ours_that_the_cache_has_not_seen_is_joined,
-    "a stranger's, seen": lambda lab: a_strangers_object_is_left_alone(lab, lag=0),
-    "a stranger's, unseen": lambda lab: a_strangers_object_is_left_alone(lab, lag=BEHIND),
-    "terminating, seen": lambda lab: a_terminating_object_is_waited_for(lab, lag=0),
-    "terminating, unseen": lambda lab: a_terminating_object_is_waited_for(lab, lag=BEHIND),
+    "a stranger's, seen": lambda lab: a_strangers_object_is_left_alone(lab, is_seen=True),
+    "a stranger's, unseen": lambda lab: a_strangers_object_is_left_alone(lab, is_seen=False),
+    "terminating, seen": lambda lab: a_terminating_object_is_waited_for(lab, is_seen=True),
+    "terminating, unseen": lambda lab: a_terminating_object_is_waited_for(lab, is_seen=False),
     "deleted meanwhile": what_was_deleted_is_not_applied_into_being,
     "adopted": a_former_programs_object_is_adopted,
 }

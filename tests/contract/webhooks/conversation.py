@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from kaito.kube.transport import Request
 from tests.contract.apiserver import conversation
 from tests.contract.apiserver.conversation import _METHODS, _owners_in_order
 from tests.contract.webhooks.endpoint import Hooks
@@ -103,6 +104,12 @@ class Conversation(conversation.Conversation):
         answer = await super()._send(step)
         self.last = answer[2]
         return answer
+
+    async def _prepared(self, request: Request) -> None:
+        if self.before is not None:
+            await self.before(request)
+            # What webhooks were asked on behalf of that is nobody's business.
+            self.hooks.asked.clear()
 
     def _asked(self, paths: list[str]) -> list[Json]:
         """Mutating webhooks (`/m`) in order; others are asked at the same time, and conversion

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import sys
+from functools import partial
 from random import SystemRandom
 
-from tests.contract.apiserver.real import plane, users
+from tests.contract.apiserver.real import caught_up, plane, users
 from tests.contract.webhooks import conversation
 from tests.contract.webhooks.endpoint import Hooks, listening
 from tests.controlplane import programs
@@ -18,7 +19,12 @@ async def held(up: ControlPlane, name: str) -> list[conversation.Json]:
     hooks = Hooks()
     async with users(up) as transports, listening(hooks) as (address, bundle):
         talk = conversation.Conversation(
-            transports, namespace, hooks=hooks, address=address, bundle=bundle
+            transports,
+            namespace,
+            partial(caught_up, transports["admin"]),
+            hooks=hooks,
+            address=address,
+            bundle=bundle,
         )
         return await talk.hold(name)
 
