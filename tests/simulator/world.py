@@ -1,4 +1,4 @@
-"""A world for tests: an embedded API server, and a fake source of machines."""
+"""A world for tests: an embedded API server, and machines that it switches on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,60 +10,12 @@ from kaito.apiserver.server import ApiServer
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock
-from kaito.kube.errors import NotFound
 from kaito.kube.objects import Json, ObjectKey, Record, Resource
-from kaito.provisioner.cloud import Taint
-from kaito.simulator.arm.machines import Machine
 from kaito.simulator.engine import Engine
 from kaito.simulator.nodes.group import USER_AGENT, Nodes, add_nodes
 from kaito.simulator.nodes.options import NodeOptions
-
-A100 = "Standard_NC24ads_A100_v4"
-
-
-class FakeMachines:
-    """A machine source that tests switch on and off by hand."""
-
-    def __init__(self, clock: LoopClock) -> None:
-        self._clock = clock
-        self._machines: dict[str, Machine] = {}
-        self._changed = asyncio.Event()
-
-    def switch_on(
-        self, name: str, *, vm_size: str = A100, joins: bool = True, **labels: str
-    ) -> Machine:
-        machine = Machine(
-            name=name,
-            pool=name,
-            vm_size=vm_size,
-            provider_id=f"azure:///simulated/{name}",
-            region="westus3",
-            resource_group="MC_test",
-            image_version="AKSUbuntu-2204gen2containerd-202601.01.0",
-            created_at=self._clock.wall(),
-            labels={"node.kubernetes.io/instance-type": vm_size, **labels},
-            taints=(Taint(key="sku", value="gpu", effect="NoSchedule"),),
-            joins=joins,
-        )
-        self._machines[name] = machine
-        self._tell()
-        return machine
-
-    def switch_off(self, name: str) -> None:
-        del self._machines[name]
-        self._tell()
-
-    def current(self) -> tuple[Machine, ...]:
-        return tuple(self._machines[name] for name in sorted(self._machines))
-
-    async def changed(self, seen: tuple[Machine, ...]) -> tuple[Machine, ...]:
-        while self.current() == seen:
-            await self._changed.wait()
-        return self.current()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+from kaito.testing.waiting import Waiting
+from tests.simulator.machines import GpuMachines
 
 
 class TestWorld:
@@ -77,9 +29,10 @@ class TestWorld:
         self.client = Client(
             in_process(self.server), clock=self.clock, random=Random(2), user_agent="test"
         )
-        self.machines = FakeMachines(self.clock)
+        self.machines = GpuMachines(self.clock)
         self.engine = Engine(self.clock)
         self.nodes: Nodes
+        self._waiting = Waiting(self.client)
 
     async def json(self, resource: Resource, name: str, namespace: str = "") -> Json:
         where = (namespace or "default") if resource.namespaced else ""
@@ -94,30 +47,15 @@ class TestWorld:
         within: float = 3600.0,
     ) -> Record:
         """Wait in virtual time until the object meets the condition."""
-        deadline = self.clock.monotonic() + within
-        key = ObjectKey("default" if resource.namespaced else "", name)
-        seen: Record | None = None
-        while self.clock.monotonic() < deadline:
-            try:
-                seen = await self.client.get(resource, key)
-            except NotFound:
-                seen = None
-            if seen is not None and condition(seen):
-                return seen
-            await self.clock.sleep(0.25)
-        raise AssertionError(f"{resource.kind} {name} did not get there: {seen and seen.json()}")
+        return await self._waiting.wait(resource, _key(resource, name), condition, seconds=within)
 
     async def gone(self, resource: Resource, name: str, *, within: float = 3600.0) -> None:
         """Wait until there is no such object."""
-        key = ObjectKey("default" if resource.namespaced else "", name)
-        deadline = self.clock.monotonic() + within
-        while self.clock.monotonic() < deadline:
-            try:
-                await self.client.get(resource, key)
-            except NotFound:
-                return
-            await self.clock.sleep(0.25)
-        raise AssertionError(f"{resource.kind} {name} is still there")
+        await self._waiting.gone(resource, _key(resource, name), seconds=within)
+
+
+def _key(resource: Resource, name: str) -> ObjectKey:
+    return ObjectKey("default" if resource.namespaced else "", name)
 
 
 @asynccontextmanager

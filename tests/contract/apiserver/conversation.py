@@ -57,7 +57,7 @@ _CURRENT = re.compile(r"current: \d+")
 _NODE_PORT = re.compile(r":3\d{4}/")
 _PATIENCE = 600
 _PAUSE = 0.1
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def names() -> list[str]:
@@ -78,7 +78,7 @@ def answers_path(name: str) -> Path:
 
 def answers(name: str) -> list[Json]:
     found: list[Json] = json.loads(answers_path(name).read_text())
-    return [_owners_in_order(answer) for answer in found]
+    return [owners_in_order(answer) for answer in found]
 
 
 @dataclass
@@ -116,7 +116,7 @@ class Conversation:
         if "warning" in headers:
             shown["warning"] = self._plain(headers["warning"])
         shown["body"] = self._plain(_only(body, step.get("only")))
-        return _owners_in_order(shown)
+        return owners_in_order(shown)
 
     async def _served(self, definition: Json) -> None:
         """An established kind is served in every version a moment later."""
@@ -140,7 +140,7 @@ class Conversation:
             await self.before(request)
 
     def _request(self, step: Json) -> Request:
-        method = next(method for method in _METHODS if method in step)
+        method = next(method for method in METHODS if method in step)
         path, _, query = self._filled(step[method]).partition("?")
         headers = {"user-agent": step.get("agent", "contract/1"), "accept": "application/json"}
         if "accept" in step:
@@ -210,12 +210,12 @@ def _settled(value: Json) -> Json:
     return {**value, "details": {**details, "causes": causes}}
 
 
-def _owners_in_order(value: Any) -> Any:
+def owners_in_order(value: Any) -> Any:
     """Entries of managedFields are ordered by whole seconds first, so a tick may swap two."""
     if isinstance(value, dict):
-        return {k: _owners_in_order(v) for k, v in value.items()}
+        return {k: owners_in_order(v) for k, v in value.items()}
     if isinstance(value, list):
-        listed = [_owners_in_order(item) for item in value]
+        listed = [owners_in_order(item) for item in value]
         if listed and isinstance(listed[0], dict) and "fieldsV1" in listed[0]:
             listed.sort(key=lambda one: json.dumps(one, sort_keys=True))
         return listed

@@ -3,13 +3,19 @@
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 from tests.contract.apiserver import conversation
 from tests.contract.apiserver.real import caught_up, plane, users
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane
+
+Held = Callable[[ControlPlane, str], Coroutine[Any, Any, list[conversation.Json]]]
+"""Holds the conversation of that name with a real server."""
 
 
 async def held(up: ControlPlane, name: str) -> list[conversation.Json]:
@@ -20,14 +26,15 @@ async def held(up: ControlPlane, name: str) -> list[conversation.Json]:
         return await conversation.Conversation(transports, namespace, before).hold(name)
 
 
-def main() -> None:
+def record(held: Held, names: list[str], path: Callable[[str], Path]) -> None:
+    """Hold the conversations that the command line names, or all, and write what was answered."""
     with plane(programs.find() or programs.build()) as up:
-        for name in sys.argv[1:] or conversation.names():
+        for name in sys.argv[1:] or names:
             answers = asyncio.run(held(up, name))
             lines = ",\n".join(json.dumps(answer, sort_keys=True) for answer in answers)
-            conversation.answers_path(name).write_text(f"[\n{lines}\n]\n")
+            path(name).write_text(f"[\n{lines}\n]\n")
             print(f"{name}: {len(answers)} answers")
 
 
 if __name__ == "__main__":
-    main()
+    record(held, conversation.names(), conversation.answers_path)

@@ -1,6 +1,5 @@
 """The embedded API server answers as the real one does, word for word."""
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -9,9 +8,7 @@ from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer, User
 from kaito.kube.clock import LoopClock
 from tests.contract.apiserver import conversation
-from tests.contract.apiserver.real import plane
 from tests.contract.apiserver.record import held
-from tests.controlplane import needed
 from tests.controlplane.controlplane import ControlPlane
 
 
@@ -26,12 +23,6 @@ async def test_the_embedded_server(name: str) -> None:
         conversation.steps(name), told, conversation.answers(name), strict=True
     ):
         assert answer == recorded, step
-
-
-@pytest.fixture(scope="session")
-def real() -> Iterator[ControlPlane]:
-    with plane(needed.folder()) as up:
-        yield up
 
 
 @pytest.mark.realtime

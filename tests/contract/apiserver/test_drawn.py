@@ -12,14 +12,7 @@ from tests.contract.apiserver.drawn.schemas import Schemas
 from tests.contract.apiserver.drawn.selectors import Selectors
 from tests.contract.apiserver.drawn.values import Values
 from tests.contract.apiserver.drawn.writes import Writes
-from tests.contract.apiserver.real import plane, users
-from tests.controlplane import needed
-
-
-@pytest.fixture(scope="module")
-def real():
-    with plane(needed.folder()) as running:
-        yield running
+from tests.contract.apiserver.real import users
 
 
 @pytest.mark.realtime

@@ -23,8 +23,7 @@ from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock, SystemClock
 from kaito.kube.errors import Conflict, TransportError
 from kaito.kube.resources import CONFIGMAPS
-from tests.contract.apiserver.real import plane, users
-from tests.controlplane import needed
+from tests.contract.apiserver.real import users
 from tests.framework.lab import Gate, Lab, Network, key, settings
 
 OURS, OLD, HASH = "test-controller", "old-controller", "example.org/applied"
@@ -241,12 +240,6 @@ async def test_on_the_embedded_server(scenario):
     server = ApiServer(clock=clock, random=Random(1))
     async with lab_over(in_process(server), clock, server) as lab:
         await scenario(lab)
-
-
-@pytest.fixture(scope="module")
-def real():
-    with plane(needed.folder()) as running:
-        yield running
 
 
 @pytest.mark.controlplane

@@ -34,6 +34,7 @@ from kaito.simulator.nodes.https import KubeletDoor
 from kaito.simulator.nodes.options import NodeOptions
 from tests.controlplane.controlplane import ControlPlane
 from tests.e2e.looping import LoopThread
+from tests.simulator.machines import Switchboard
 from tests.simulator.world import running
 
 SPEED = 200
@@ -51,43 +52,27 @@ _ADMIN = User("admin", ("system:masters", "system:authenticated"), "1")
 _OPERATOR = User("operator", ("system:authenticated",), "2")
 
 
-class _Machines:
-    """A source of machines that sessions switch on and off."""
+class _Machines(Switchboard):
+    """Plain machines that sessions switch on and off."""
 
     def __init__(self, clock: ScaledClock) -> None:
+        super().__init__()
         self._clock = clock
-        self._machines: dict[str, Machine] = {}
-        self._changed = asyncio.Event()
 
     def switch_on(self, name: str) -> None:
-        self._machines[name] = Machine(
-            name=name,
-            pool=name,
-            vm_size="Standard_D4s_v5",
-            provider_id=f"azure:///simulated/{name}",
-            region="westus3",
-            resource_group="MC_test",
-            image_version="1",
-            created_at=self._clock.wall() - timedelta(hours=1),
-            labels={"pool": name},
+        self.add(
+            Machine(
+                name=name,
+                pool=name,
+                vm_size="Standard_D4s_v5",
+                provider_id=f"azure:///simulated/{name}",
+                region="westus3",
+                resource_group="MC_test",
+                image_version="1",
+                created_at=self._clock.wall() - timedelta(hours=1),
+                labels={"pool": name},
+            )
         )
-        self._tell()
-
-    def switch_off(self, name: str) -> None:
-        del self._machines[name]
-        self._tell()
-
-    def current(self) -> tuple[Machine, ...]:
-        return tuple(self._machines[name] for name in sorted(self._machines))
-
-    async def changed(self, seen: tuple[Machine, ...]) -> tuple[Machine, ...]:
-        while self.current() == seen:
-            await self._changed.wait()
-        return self.current()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 @dataclass

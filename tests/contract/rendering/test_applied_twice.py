@@ -31,8 +31,7 @@ from kaito.kube.resources import (
 from kaito.manifests.identity import Identity
 from kaito.manifests.render import render, render_all
 from kaito.manifests.revision import controller_revision, inputs
-from tests.contract.apiserver.real import plane, users
-from tests.controlplane import needed
+from tests.contract.apiserver.real import users
 from tests.manifests.rendering import OPTIONS, UID, planned
 from tests.manifests.test_golden import CASES
 
@@ -99,12 +98,6 @@ async def test_on_the_embedded_server(name):
     await kinds_known(client, clock)
 
     await holds(client, name)
-
-
-@pytest.fixture(scope="module")
-def real():
-    with plane(needed.folder()) as running:
-        yield running
 
 
 @pytest.mark.controlplane

@@ -24,7 +24,7 @@ import yaml
 
 from kaito.kube.transport import Request
 from tests.contract.apiserver import conversation
-from tests.contract.apiserver.conversation import _METHODS, _owners_in_order
+from tests.contract.apiserver.conversation import METHODS, owners_in_order
 from tests.contract.webhooks.endpoint import Hooks
 
 HERE = Path(__file__).parent
@@ -72,7 +72,7 @@ class Conversation(conversation.Conversation):
     async def _step(self, step: Json) -> Json:
         if "hooks" in step:
             self.hooks.script |= json.loads(self._filled(json.dumps(step["hooks"])))
-        if not any(method in step for method in _METHODS):
+        if not any(method in step for method in METHODS):
             return {}
         self.hooks.asked.clear()
         shown = await super()._step(step)
@@ -118,7 +118,7 @@ class Conversation(conversation.Conversation):
         for path, review in self.hooks.asked:
             if any(path.startswith(wanted) for wanted in paths):
                 request = {k: v for k, v in review["request"].items() if k != "uid"}
-                one = {"path": path, "request": self._plain(_owners_in_order(_unowned(request)))}
+                one = {"path": path, "request": self._plain(owners_in_order(_unowned(request)))}
                 if not (path.startswith("/convert") and one in found):
                     found.append(one)
         return sorted(found, key=lambda one: _place(one["path"]))

@@ -1,6 +1,5 @@
 """The embedded API server asks webhooks, and takes their answers, as the real one does."""
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -10,11 +9,9 @@ from kaito.apiserver.server import ApiServer, User
 from kaito.apiserver.webhookcalls import HttpsCaller
 from kaito.apiserver.webhookservices import StoredServices
 from kaito.kube.clock import LoopClock, SystemClock
-from tests.contract.apiserver.real import plane
 from tests.contract.webhooks import conversation
 from tests.contract.webhooks.endpoint import Hooks, listening
 from tests.contract.webhooks.record import held
-from tests.controlplane import needed
 from tests.controlplane.controlplane import ControlPlane
 
 OVER_HTTPS = "calling"
@@ -49,12 +46,6 @@ async def test_the_embedded_server_over_https() -> None:
             transports, "t12345678", hooks=hooks, address=address, bundle=bundle
         )
         _compare(OVER_HTTPS, await talk.hold(OVER_HTTPS))
-
-
-@pytest.fixture(scope="session")
-def real() -> Iterator[ControlPlane]:
-    with plane(needed.folder()) as up:
-        yield up
 
 
 @pytest.mark.realtime

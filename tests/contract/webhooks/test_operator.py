@@ -1,7 +1,7 @@
 """The framework's webhook server, called by an API server: the embedded one and a real one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,8 +37,7 @@ from kaito.kube.resources import (
     VALIDATINGWEBHOOKCONFIGURATIONS,
 )
 from kaito.kube.transport import Transport
-from tests.contract.apiserver.real import plane, users
-from tests.controlplane import needed
+from tests.contract.apiserver.real import users
 from tests.controlplane.controlplane import ControlPlane
 
 GROUP = "tea.example.com"
@@ -252,12 +251,6 @@ async def test_the_embedded_server_calls_the_framework_through_rotations() -> No
     server.webhooks = HttpsCaller()
     async with operating(in_process(server), 1.5) as world:
         await rotated(world)
-
-
-@pytest.fixture(scope="module")
-def real() -> Iterator[ControlPlane]:
-    with plane(needed.folder()) as up:
-        yield up
 
 
 @pytest.mark.realtime

@@ -22,9 +22,11 @@ from kaito.simulator.controllers.group import add_control_plane
 from kaito.simulator.engine import Engine
 from kaito.simulator.nodes.group import run_nodes
 from kaito.simulator.nodes.options import NodeOptions
+from kaito.testing.waiting import Waiting
 from tests.controlplane.controlplane import ControlPlane
+from tests.simulator.machines import GpuMachines
 from tests.simulator.pods import shell
-from tests.simulator.world import FakeMachines, running, world
+from tests.simulator.world import running, world
 
 SPEED = 200
 PATIENCE = 30.0
@@ -55,7 +57,7 @@ class Scene:
     def __init__(
         self,
         client: Client,
-        machines: FakeMachines,
+        machines: GpuMachines,
         clock: Clock,
         namespace: str,
         patience: float = PATIENCE,
@@ -65,6 +67,7 @@ class Scene:
         self.machines = machines
         self.clock = clock
         self.namespace = namespace
+        self._waiting = Waiting(client)
 
     def key(self, name: str) -> ObjectKey:
         return ObjectKey(self.namespace, name)
@@ -94,30 +97,15 @@ class Scene:
     async def until(
         self, resource: Resource, name: str, condition: Callable[[Record], bool]
     ) -> Record:
-        deadline = self.clock.monotonic() + self.patience
-        key = self.key(name) if resource.namespaced else ObjectKey("", name)
-        seen: Record | None = None
-        while self.clock.monotonic() < deadline:
-            try:
-                seen = await self.client.get(resource, key)
-            except NotFound:
-                seen = None
-            if seen is not None and condition(seen):
-                return seen
-            await self.clock.sleep(0.1)
-        raise AssertionError(f"{resource.kind} {name}: {seen and seen.json()}")
+        key = self._key(resource, name)
+        return await self._waiting.wait(resource, key, condition, seconds=self.patience)
 
     async def gone(self, resource: Resource, name: str) -> None:
         """Wait until there is no such object."""
-        deadline = self.clock.monotonic() + self.patience
-        key = self.key(name) if resource.namespaced else ObjectKey("", name)
-        while True:
-            try:
-                seen = await self.client.get(resource, key)
-            except NotFound:
-                return
-            assert self.clock.monotonic() < deadline, seen.json()
-            await self.clock.sleep(0.1)
+        await self._waiting.gone(resource, self._key(resource, name), seconds=self.patience)
+
+    def _key(self, resource: Resource, name: str) -> ObjectKey:
+        return self.key(name) if resource.namespaced else ObjectKey("", name)
 
     async def names(self, resource: Resource) -> list[str]:
         found = await self.client.list(resource, namespace=self.namespace)
@@ -125,32 +113,33 @@ class Scene:
 
     async def settled(self, resource: Resource, count: int) -> list[Record]:
         """Wait until so many objects are there."""
-        deadline = self.clock.monotonic() + self.patience
-        while True:
-            found = (await self.client.list(resource, namespace=self.namespace)).items
-            if len(found) == count:
-                return found
-            assert self.clock.monotonic() < deadline, [record.meta.name for record in found]
-            await self.clock.sleep(0.1)
+        found = await self._waiting.until(
+            resource,
+            lambda there: len(there) == count,
+            namespace=self.namespace,
+            seconds=self.patience,
+        )
+        return [found[key] for key in sorted(found)]
 
     async def events(self, *wanted: str) -> set[tuple[str, str, str, str]]:
         """(kind, type, reason, note) of what was reported, once all `wanted` reasons were."""
-        deadline = self.clock.monotonic() + self.patience
-        while True:
-            found = (await self.client.list(EVENTS, namespace=self.namespace)).items
-            said = {
-                (
-                    e.get("regarding", "kind"),
-                    e.get("type"),
-                    e.get("reason"),
-                    without_chance(e.get("note")),
-                )
-                for e in found
-            }
-            if set(wanted) <= {reason for _, _, reason, _ in said}:
-                return {one for one in said if one[2] in wanted}
-            assert self.clock.monotonic() < deadline, said
-            await self.clock.sleep(0.1)
+        found = await self._waiting.until(
+            EVENTS,
+            lambda there: set(wanted) <= {e.get("reason") for e in there.values()},
+            namespace=self.namespace,
+            seconds=self.patience,
+            what=f"not all of {wanted} were reported",
+        )
+        return {
+            (
+                e.get("regarding", "kind"),
+                e.get("type"),
+                e.get("reason"),
+                without_chance(e.get("note")),
+            )
+            for e in found.values()
+            if e.get("reason") in wanted
+        }
 
 
 def without_chance(text: str) -> str:
@@ -173,7 +162,7 @@ async def real(plane: ControlPlane) -> AsyncIterator[Scene]:
     credentials = await load(str(plane.kubeconfig("admin")), None, {}, clock=clock)
     doors = [HttpsTransport(credentials), HttpsTransport(credentials)]
     client = Client(doors[0], clock=clock, random=Random(1), user_agent="contract")
-    machines = FakeMachines(fast)
+    machines = GpuMachines(fast)
     try:
         await client.create(NAMESPACES, {"metadata": {"name": namespace}})
         engine = Engine(fast)
