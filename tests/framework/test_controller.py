@@ -6,11 +6,11 @@ import pytest
 import structlog
 
 from kaito.framework.cache import CacheSyncTimeout
-from kaito.framework.controller import RUNS_PER_TURN
 from kaito.framework.events import Added
 from kaito.framework.fence import Fenced
 from kaito.framework.reconcile import Again, Done, Terminal, annotate
 from kaito.framework.sources import for_object, owned_by
+from kaito.framework.workers import RUNS_PER_TURN
 from kaito.framework.workqueue import LOW_PRIORITY
 from kaito.kube.errors import Conflict
 from kaito.kube.objects import ObjectKey

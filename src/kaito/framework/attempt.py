@@ -1,19 +1,18 @@
 """One run of one key: its context, its deadline, its fate, its metrics, and its one log line."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, final
 
 import structlog
 
-from kaito.framework.blocking import report_blocking
 from kaito.framework.deadline import Deadline
 from kaito.framework.fairness import Item
 from kaito.framework.fence import Fenced
 from kaito.framework.metrics import ControllerMetrics, Outcome
-from kaito.framework.reading import Readable, awaited_stores
 from kaito.framework.reconcile import (
     Again,
     Reconciler,
@@ -23,10 +22,15 @@ from kaito.framework.reconcile import (
     current_key,
     reconcile_id,
 )
+from kaito.framework.steps import resumed
 from kaito.framework.workqueue import WorkQueue
 from kaito.kube.clock import Clock
 from kaito.kube.errors import Conflict
 from kaito.kube.objects import ObjectKey
+
+BLOCKED_SECONDS = 0.1
+"""A step of a run that keeps the event loop to itself for longer is reported: every watch, probe
+and lease renewal of the process has waited for it."""
 
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
 """What in Go would have been a panic: counted as such, handled like any other error."""
@@ -51,77 +55,112 @@ class Attempt:
     random: Random
     metrics: ControllerMetrics
     timeout: float | None
-    stores: set[Readable]
-    """What runs may read: the controller has waited for it."""
+    context: Context
+    """Every run starts with a copy of it."""
     # Bound once: structlog assembles a logger anew for every call on an unbound one.
     log: Any = field(default_factory=lambda: structlog.get_logger(__name__).bind())
 
-    async def run(self, item: Item[ObjectKey], release: Callable[[], None]) -> None:
-        """Call the reconciler once and decide what becomes of the key.
+    def begin(self, item: Item[ObjectKey]) -> "Run | None":
+        """Call the reconciler once, up to where it has to wait.
 
-        `release` is called exactly once: at the end, or when the run ignores its cancellation and
-        somebody else should work meanwhile. Raises nothing but Fenced, and CancelledError when the
-        task was cancelled from outside.
+        None when it never had to: the run is over, and it is decided what becomes of the key.
+        Otherwise the same task must await the `rest`. Raises nothing but Fenced, and CancelledError
+        when the task was cancelled.
         """
-        facts = self._enter(item.key)
-        # Without a deadline nobody but us releases: a million runs need no million guards.
-        once = release if self.timeout is None else _Once(release)
-        started = self.clock.monotonic()
-        self.metrics.active += 1
+        context = self.context.copy()
+        run = Run(self, item, context)
+        return run if context.run(run.begin) else None
+
+
+@final
+class Run:
+    """One run of one key. It begins in whatever task has got the key: most find nothing to do and
+    end at once, so a task of its own would be the greater part of their cost. What it sees as its
+    context is its own nevertheless, in every step.
+    """
+
+    __slots__ = ("_attempt", "_context", "_facts", "_item", "_started", "_waits_for", "_work")
+
+    _work: Coroutine[Any, Any, Result]
+    _waits_for: Any
+
+    def __init__(self, attempt: Attempt, item: Item[ObjectKey], context: Context) -> None:
+        self._attempt = attempt
+        self._item = item
+        self._context = context
+        self._facts: dict[str, Any] = {}
+        self._started = 0.0
+
+    @property
+    def key(self) -> ObjectKey:
+        return self._item.key
+
+    def begin(self) -> bool:
+        """The first step, called in the context of the run; False when it was also the last."""
+        attempt = self._attempt
+        current_key.set(self._item.key)
+        reconcile_id.set(f"{attempt.random.getrandbits(64):016x}")
+        self._facts = collect_facts()
+        self._started = attempt.clock.monotonic()
+        attempt.metrics.active += 1
         try:
-            outcome = await self._outcome(item, once, started, facts)
+            self._work = attempt.reconciler.reconcile(self._item.key)
+            self._waits_for = self._step(self._work.send, None)
+        except StopIteration as stop:
+            self._end(self._returned, stop.value)
+        except BaseException as error:  # noqa: BLE001 - sorted out in one place
+            self._end(self._raised, error)
+        else:
+            return True
+        return False
+
+    async def rest(self, on_stuck: Callable[[], None]) -> None:
+        """What is left of the run. `on_stuck` is called when it ignores that it is cancelled
+        because of its deadline, so that somebody else may work meanwhile. Raises as `begin` does.
+        """
+        steps: Awaitable[Result] = resumed(self._work, self._waits_for, self._in_context)
+        if self._attempt.timeout is not None:
+            steps = self._in_time(this_task(), self._attempt.timeout, steps, on_stuck)
+        try:
+            result = await steps
+        except BaseException as error:  # noqa: BLE001 - sorted out in one place
+            self._context.run(self._end, self._raised, error)
+        else:
+            self._context.run(self._end, self._returned, result)
+
+    # ---- steps
+
+    def _in_context(self, advance: Callable[[Any], Any], value: Any) -> Any:
+        return self._context.run(self._step, advance, value)
+
+    def _step(self, advance: Callable[[Any], Any], value: Any) -> Any:
+        """From one `await` to the next, timed: what the run waits for now."""
+        now = self._attempt.clock.monotonic
+        started = now()
+        try:
+            return advance(value)
         finally:
-            self.metrics.active -= 1
-            self.queue.done(item.key)
-            once()
-        seconds = self.clock.monotonic() - started
-        self.metrics.results[outcome] += 1
-        self.metrics.seconds.observe(seconds)
-        if facts and outcome != "error":
-            self.log.info("reconciled", **_line(facts, result=outcome, seconds=round(seconds, 6)))
-        elif outcome != "error":
-            self.log.debug("reconciled", result=outcome, seconds=round(seconds, 6))
-
-    def _enter(self, key: ObjectKey) -> dict[str, Any]:
-        """This task's context is its own, so nothing has to be put back afterwards."""
-        current_key.set(key)
-        awaited_stores.set(self.stores)
-        reconcile_id.set(f"{self.random.getrandbits(64):016x}")
-        return collect_facts()
-
-    async def _outcome(
-        self, item: Item[ObjectKey], once: Callable[[], None], started: float, facts: dict[str, Any]
-    ) -> Outcome:
-        try:
-            work: Awaitable[Result] = report_blocking(
-                self.reconciler.reconcile(item.key), self.clock.monotonic, self._blocked
-            )
-            if self.timeout is not None:
-                work = self._in_time(_this_task(), self.timeout, work, once)
-            result = await work
-        except asyncio.CancelledError:
-            if _this_task().cancelling():
-                raise
-            return self._failed(item, _Interrupted("cancelled from within"), started, facts)
-        except Exception as error:  # noqa: BLE001 - the one place where a run's failure ends
-            return self._failed(item, error, started, facts)
-        self.queue.forget(item.key)
-        if isinstance(result, Again):
-            priority = item.priority if result.priority is None else result.priority
-            self.queue.add_after(item.key, result.after, priority=priority)
-            return "requeue_after"
-        return "success"
+            taken = now() - started
+            if taken > BLOCKED_SECONDS:
+                self._attempt.metrics.blocked += 1
+                self._attempt.log.warning(
+                    "reconcile blocked the event loop", blocked_seconds=round(taken, 3)
+                )
 
     async def _in_time(
         self,
         task: asyncio.Task[Any],
         timeout: float,
-        work: Awaitable[Result],
-        once: Callable[[], None],
+        steps: Awaitable[Result],
+        on_stuck: Callable[[], None],
     ) -> Result:
-        deadline = Deadline(task, self.clock, timeout, lambda: self._stuck(once))
+        left = timeout - (self._attempt.clock.monotonic() - self._started)
+        # The timer of the deadline speaks in the context of the run.
+        deadline = self._context.run(
+            Deadline, task, self._attempt.clock, left, lambda: self._stuck(on_stuck)
+        )
         try:
-            result = await work
+            result = await steps
         except (Exception, asyncio.CancelledError) as error:
             deadline.end()
             if deadline.expired and not task.cancelling():
@@ -133,56 +172,72 @@ class Attempt:
         return result
 
     def _timed_out(self, timeout: float) -> ReconcileTimeout:
-        self.metrics.timeouts += 1
+        self._attempt.metrics.timeouts += 1
         return ReconcileTimeout(f"the run took longer than {timeout:g} seconds")
 
-    def _stuck(self, once: Callable[[], None]) -> None:
-        # Called by a timer, whose context is that of the run.
-        self.log.error("reconcile ignores its cancellation; its worker is replaced")
-        once()
+    def _stuck(self, on_stuck: Callable[[], None]) -> None:
+        self._attempt.log.error("reconcile ignores its cancellation; its worker is replaced")
+        on_stuck()
 
-    def _blocked(self, seconds: float) -> None:
-        self.metrics.blocked += 1
-        self.log.warning("reconcile blocked the event loop", blocked_seconds=round(seconds, 3))
+    # ---- the end
 
-    def _failed(
-        self, item: Item[ObjectKey], error: Exception, started: float, facts: dict[str, Any]
-    ) -> Outcome:
-        seconds = round(self.clock.monotonic() - started, 6)
-        told = _line(facts, result="error", seconds=seconds)
+    def _end(self, decide: Callable[[Any], Outcome], how: Any) -> None:
+        """Decide what becomes of the key, and account for the run whatever that is."""
+        attempt, facts = self._attempt, self._facts
+        try:
+            outcome = decide(how)
+        finally:
+            attempt.metrics.active -= 1
+            attempt.queue.done(self._item.key)
+        seconds = attempt.clock.monotonic() - self._started
+        attempt.metrics.results[outcome] += 1
+        attempt.metrics.seconds.observe(seconds)
+        if outcome == "error":
+            return
+        if facts:
+            line = _line(facts, result=outcome, seconds=round(seconds, 6))
+            attempt.log.info("reconciled", **line)
+        else:
+            attempt.log.debug("reconciled", result=outcome, seconds=round(seconds, 6))
+
+    def _returned(self, result: Result) -> Outcome:
+        key, queue = self._item.key, self._attempt.queue
+        queue.forget(key)
+        if isinstance(result, Again):
+            priority = self._item.priority if result.priority is None else result.priority
+            queue.add_after(key, result.after, priority=priority)
+            return "requeue_after"
+        return "success"
+
+    def _raised(self, error: BaseException) -> Outcome:
+        if isinstance(error, asyncio.CancelledError) and not this_task().cancelling():
+            error = _Interrupted("cancelled from within")
+        if not isinstance(error, Exception):
+            raise error
         causes = tuple(_leaves(error))
         if any(isinstance(cause, Fenced) for cause in causes):
             raise error
+        return self._failed(error, causes)
+
+    def _failed(self, error: Exception, causes: Sequence[BaseException]) -> Outcome:
+        key, priority = self._item.key, self._item.priority
+        queue, metrics, log = self._attempt.queue, self._attempt.metrics, self._attempt.log
         if all(isinstance(cause, Conflict) for cause in causes):
-            self.queue.add_rate_limited(item.key, priority=item.priority)
+            queue.add_rate_limited(key, priority=priority)
             return "requeue"
-        self.metrics.errors += 1
+        seconds = round(self._attempt.clock.monotonic() - self._started, 6)
+        told = _line(self._facts, result="error", seconds=seconds)
+        metrics.errors += 1
         if all(isinstance(cause, Terminal) for cause in causes):
-            self.metrics.terminal_errors += 1
-            self.queue.forget(item.key)
-            self.log.error("reconcile failed for good", **_line(told, error=str(error)))
+            metrics.terminal_errors += 1
+            queue.forget(key)
+            log.error("reconcile failed for good", **_line(told, error=str(error)))
             return "error"
         if any(isinstance(cause, _BUGS) for cause in causes):
-            self.metrics.panics += 1
-        self.queue.add_rate_limited(item.key, priority=item.priority)
-        failures = self.queue.failures(item.key)
-        self.log.error("reconcile failed", **_line(told, failures=failures, exc_info=error))
+            metrics.panics += 1
+        queue.add_rate_limited(key, priority=priority)
+        log.error("reconcile failed", **_line(told, failures=queue.failures(key), exc_info=error))
         return "error"
-
-
-@final
-class _Once:
-    """Calls back the first time that it is called."""
-
-    __slots__ = ("_callback",)
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self._callback: Callable[[], None] | None = callback
-
-    def __call__(self) -> None:
-        callback, self._callback = self._callback, None
-        if callback is not None:
-            callback()
 
 
 def _line(facts: dict[str, Any], **own: Any) -> dict[str, Any]:
@@ -199,7 +254,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _this_task() -> asyncio.Task[Any]:
+def this_task() -> asyncio.Task[Any]:
+    """The task that this code runs in."""
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("a run needs a task")

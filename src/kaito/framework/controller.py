@@ -1,15 +1,16 @@
 """A controller: sources fill a queue with keys, and a reconciler is called for each.
 
 No key is reconciled before every source has delivered what was there at the start, and none by two
-runs at once. Each run is a task of its own, named after its key, with its own context; at most
-`concurrency` of them exist. The fate of a key follows from how its run ended (see `reconcile`).
+runs at once. Each run has a context of its own, and a task while it waits for something (see
+`workers`); at most `concurrency` of them exist. The fate of a key follows from how its run ended
+(see `reconcile`).
 """
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import final
 
@@ -20,7 +21,7 @@ from kaito.framework.cache import CacheSyncTimeout
 from kaito.framework.fairness import Item
 from kaito.framework.metrics import ControllerMetrics, Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
-from kaito.framework.reading import Readable
+from kaito.framework.reading import Readable, awaited_stores
 from kaito.framework.reconcile import (
     Calling,
     Consistency,
@@ -30,16 +31,12 @@ from kaito.framework.reconcile import (
     current_kind,
 )
 from kaito.framework.sources import Feed, Informers, Source
-from kaito.framework.workqueue import QueueClosed, WorkQueue
+from kaito.framework.workers import Workers
+from kaito.framework.workqueue import WorkQueue
 from kaito.kube.clock import Clock
 from kaito.kube.objects import ObjectKey, Resource
 
 log = structlog.get_logger(__name__)
-
-
-RUNS_PER_TURN = 8
-"""Runs started in one turn of the event loop. In a burst, watches are read between the turns: keys
-that change again meanwhile need one run less, and neither probes nor leases wait for all of it."""
 
 
 def _namespace(key: ObjectKey) -> Hashable:
@@ -93,7 +90,6 @@ class Controller:
         self._environment: Environment | None = None
         self._queue: WorkQueue[ObjectKey] | None = None
         self._metrics: ControllerMetrics | None = None
-        self._slots = asyncio.Semaphore(options.concurrency)
         self._parked: set[asyncio.Task[None]] = set()
         self._gate: asyncio.Task[None] | None = None
         self._feeds: list[Feed] = []
@@ -141,7 +137,6 @@ class Controller:
         environment, metrics = self._environment, self._metrics
         if environment is None or metrics is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
-        # Every run inherits these; a run adds its key and id.
         current_controller.set(self.name)
         current_kind.set(self.kind)
         feeds = [feed for source in self._sources if (feed := self._start(environment, source))]
@@ -153,13 +148,15 @@ class Controller:
             random=environment.random,
             metrics=metrics,
             timeout=self.options.reconcile_timeout,
-            stores=self._stores,
+            context=self._context_of_runs(),
         )
         try:
             async with asyncio.TaskGroup() as group:
                 if await self._synced(group, feeds):
                     log.info("workers started", controller=self.name, kind=self.kind)
-                    await self._dispatch(group, attempt, environment.consistency)
+                    park = partial(self._parks, group, environment.consistency)
+                    limit = self.options.concurrency
+                    await Workers(self.name, attempt, park, group, limit).run()
         finally:
             self.queue.shut_down()
             for feed in tuple(self._feeds):
@@ -240,34 +237,26 @@ class Controller:
 
     # ---- running
 
-    async def _dispatch(
-        self, group: asyncio.TaskGroup, attempt: Attempt, consistency: Consistency | None
-    ) -> None:
-        for count in itertools.count(1):
-            await self._slots.acquire()
-            try:
-                item = await self.queue.get()
-            except QueueClosed:
-                return
-            behind = consistency.behind(item.key) if consistency else None
-            if behind is None:
-                name = f"{self.name} {item.key}"
-                group.create_task(attempt.run(item, self._slots.release), name=name)
-            else:
-                self._slots.release()
-                self._park(group, item, behind)
-            if count % RUNS_PER_TURN == 0:
-                await attempt.clock.sleep(0)
+    def _context_of_runs(self) -> Context:
+        """Whose runs they are, and what they may read; a run adds its key and id."""
+        context = copy_context()
+        context.run(awaited_stores.set, self._stores)
+        return context
 
-    def _park(
-        self, group: asyncio.TaskGroup, item: Item[ObjectKey], behind: Awaitable[None]
-    ) -> None:
+    def _parks(
+        self, group: asyncio.TaskGroup, consistency: Consistency | None, item: Item[ObjectKey]
+    ) -> bool:
+        """Whether the cache is behind what the last run wrote: then the key waits, no worker."""
+        behind = consistency.behind(item.key) if consistency else None
+        if behind is None:
+            return False
         self.queue.park(item.key)
         task = group.create_task(
             self._unpark(item, behind), name=f"{self.name} {item.key}: wait for the cache"
         )
         self._parked.add(task)
         task.add_done_callback(self._parked.discard)
+        return True
 
     async def _unpark(self, item: Item[ObjectKey], behind: Awaitable[None]) -> None:
         try:

@@ -143,10 +143,16 @@ class WorkQueue(Generic[K]):
 
         A getter that was woken and is cancelled before it ran passes its wake-up on.
         """
-        while not self._ready:
+        while (item := self.take()) is None:
             if self._finished():
                 raise QueueClosed(self.name)
             await self._woken()
+        return item
+
+    def take(self) -> Item[K] | None:
+        """What `get` would return at once, if anything."""
+        if not self._ready:
+            return None
         item = self._ready.pop()
         now = self._now()
         self._processing[item.key] = now
@@ -216,6 +222,11 @@ class WorkQueue(Generic[K]):
     def closed(self) -> bool:
         """Whether it was shut down."""
         return self._closed
+
+    @property
+    def ready(self) -> int:
+        """Keys that `get` would return at once."""
+        return len(self._ready)
 
     @property
     def waiting(self) -> int:
