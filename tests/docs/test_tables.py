@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -52,6 +53,14 @@ def test_every_reason_is_explained() -> None:
         assert explained[reason][0] == sentence
         assert explained[reason][1]
     assert set(explained) == set(wanted)
+
+
+@pytest.mark.parametrize("module", [names, words], ids=lambda module: module.__name__)
+def test_every_reason_is_given(module: ModuleType) -> None:
+    """Nobody looks for the cure of what never happens: each reason is used somewhere."""
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    used = set(re.findall(r"\bReason\.([A-Z_]+)\b", source))
+    assert {name for name in vars(module.Reason) if name.isupper()} <= used
 
 
 def test_every_refusal_of_the_cloud_is_explained() -> None:

@@ -34,18 +34,10 @@ class Label:
     """Kubernetes: the operating system of a node."""
     SKU_NAME: Final = "karpenter.azure.com/sku-name"
     """Karpenter for Azure: the machine size asked for; a requirement of claims."""
-    ACCELERATOR: Final = "accelerator"
-    """KAITO: `nvidia` on nodes whose GPU driver is managed; the device plugin selects on it."""
     POD_NAME: Final = "statefulset.kubernetes.io/pod-name"
     """Kubernetes: the name of a StatefulSet's pod; the Service selects the first one by it."""
     REVISION_OWNER: Final = "workspace.kaito.io/name"
     """KAITO: the Workspace a ControllerRevision belongs to."""
-    INFERENCESET: Final = "inferenceset.kaito.sh/created-by"
-    """KAITO: the InferenceSet that made this Workspace; copied to its pods."""
-    MULTI_ROLE_INFERENCE: Final = "multiroleinference.kaito.sh/created-by"
-    """KAITO: the MultiRoleInference that made this Workspace; copied to its pods."""
-    INFERENCE_ROLE: Final = "kaito.sh/inference-role"
-    """KAITO: `prefill` or `decode`."""
     SIMULATED: Final = "kaito.sh/simulated"
     """`true` on everything that only pretends to be a machine."""
 
@@ -146,8 +138,6 @@ class Reason:
     """The tuned adapter could not be pushed where `tuning.output` says."""
     UNKNOWN_PRESET: Final = "UnknownPreset"
     """No preset has this name; the message has the nearest ones."""
-    PRESET_RETIRED: Final = "PresetRetired"
-    """The preset is known from earlier releases but can no longer be run."""
     PRESET_NOT_TUNABLE: Final = "PresetNotTunable"
     """The preset exists but has no tuning parameters."""
     RUNTIME_NOT_SUPPORTED: Final = "RuntimeNotSupported"
@@ -184,14 +174,8 @@ class Reason:
     """Machines were asked for and have not all joined yet."""
     NO_MATCHING_NODES: Final = "NoMatchingNodes"
     """Bring-your-own nodes: no node carries the labels of the selector."""
-    QUOTA_EXCEEDED: Final = "QuotaExceeded"
-    """The cloud refused the machine because a quota is used up."""
-    CAPACITY_UNAVAILABLE: Final = "CapacityUnavailable"
-    """The cloud has no machine of this size to give right now."""
     LAUNCH_FAILED: Final = "LaunchFailed"
     """The cloud refused the machine for another reason; the message has it."""
-    CREATE_NODECLAIM_FAILED: Final = "NodeClaimCreationFailed"
-    """KAITO: the API server refused the claim."""
 
     # Progress and success of a Workspace.
     WORKLOAD_STARTING: Final = "WorkloadStarting"
@@ -204,10 +188,6 @@ class Reason:
     """Tuning is done; the server of the tuned adapter is starting."""
     READY: Final = "Ready"
     """All is done."""
-    PROGRESSING: Final = "Progressing"
-    """Work is under way."""
-    DELETING: Final = "Deleting"
-    """The Workspace is being deleted."""
 
     # Of UpdateAvailable, beside those of refusals.
     TAKEN_OVER: Final = "TakenOver"
@@ -252,10 +232,6 @@ class Reason:
     """KAITO, WorkspaceSucceeded: the tuning Job failed."""
     DELETED: Final = "workspaceDeleted"
     """KAITO, WorkspaceDeleting."""
-    BENCHMARK_COMPLETED: Final = "BenchmarkCompleted"
-    """KAITO, BenchmarkCompleted."""
-    BENCHMARK_FAILED: Final = "BenchmarkFailed"
-    """KAITO, BenchmarkCompleted and WorkspaceSucceeded."""
 
     # KAITO's classes of pod trouble, in the order in which they are looked for.
     CONTAINER_OOM_KILLED: Final = "ContainerOOMKilled"
@@ -280,8 +256,6 @@ class Reason:
     """KAITO: a machine was asked for."""
     WORKLOAD_CREATED: Final = "WorkloadCreated"
     """The StatefulSet or Job was made."""
-    RETIRED_INSTANCE_TYPE: Final = "RetiredInstanceType"
-    """The cloud has retired, or is about to retire, this machine size."""
 
 
 class State:

@@ -12,7 +12,7 @@ import msgspec
 
 from kaito.apiserver.authz import MASTERS, RBAC, Rbac, Rule
 from kaito.apiserver.core import Call
-from kaito.apiserver.routing import Target
+from kaito.apiserver.routing import permission
 from kaito.apiserver.status import forbidden, not_found
 from kaito.kube.objects import Json, ObjectKey, Resource
 
@@ -40,17 +40,7 @@ def _check_binding(call: Call, rbac: Rbac, obj: Json) -> None:
     cluster = reference.get("kind") == "ClusterRole"
     plural = "clusterroles" if cluster else "roles"
     name, namespace = reference.get("name") or "", obj["metadata"].get("namespace") or ""
-    target = Target(
-        verb="bind",
-        path="",
-        is_resource=True,
-        group=RBAC,
-        version="v1",
-        namespace=namespace,
-        plural=plural,
-        name=name,
-    )
-    if rbac.allows(call.user, target):
+    if rbac.allows(call.user, permission("bind", plural, name, group=RBAC, namespace=namespace)):
         return
     key = ObjectKey("" if cluster else namespace, name)
     stored = call.core.storage.bucket(f"{plural}.{RBAC}").get(key)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
 from kaito.apiserver.authz import Rbac, forbidden
 from kaito.apiserver.core import ANONYMOUS, User
-from kaito.apiserver.routing import Target
+from kaito.apiserver.routing import Target, permission
 from kaito.apiserver.status import Refused, forbidden_path
 from kaito.apiserver.tokens import ACCOUNTS, AUTHENTICATED
 
@@ -15,6 +16,8 @@ _PREFIX: Final = "impersonate-"
 _EXTRA: Final = f"{_PREFIX}extra-"
 _ACCOUNT: Final = "system:serviceaccount:"
 _AUTHENTICATION: Final = "authentication.k8s.io"
+
+_permission = partial(permission, "impersonate")
 
 
 def impersonated(headers: Mapping[str, str], user: User, rbac: Rbac, target: Target) -> User:
@@ -33,7 +36,7 @@ def impersonated(headers: Mapping[str, str], user: User, rbac: Rbac, target: Tar
             raise Refused(500, "InternalError", _nobody(groups, uid))
         return user
     asked = User(name, groups, uid, extra)
-    if not all(rbac.allows(user, one) for one in _rights(asked)):
+    if not all(rbac.allows(user, one) for one in _permissions(asked)):
         raise _refused(user, asked, target)
     return replace(asked, groups=_with_implied(name, groups))
 
@@ -49,36 +52,20 @@ def _nobody(groups: tuple[str, ...], uid: str) -> str:
     return f"requested {what} without impersonating a user"
 
 
-def _rights(asked: User) -> Iterator[Target]:
+def _permissions(asked: User) -> Iterator[Target]:
     """What one must be allowed to `impersonate`."""
     account = _account_of(asked.name)
     if account is not None:
-        yield _right("serviceaccounts", account[1], namespace=account[0])
+        yield _permission("serviceaccounts", account[1], namespace=account[0])
     else:
-        yield _right("users", asked.name)
+        yield _permission("users", asked.name)
     for group in asked.groups:
-        yield _right("groups", group)
+        yield _permission("groups", group)
     if asked.uid:
-        yield _right("uids", asked.uid, group=_AUTHENTICATION)
+        yield _permission("uids", asked.uid, group=_AUTHENTICATION)
     for key, values in asked.extra:
         for value in values:
-            yield _right("userextras", value, group=_AUTHENTICATION, subresource=key)
-
-
-def _right(
-    plural: str, name: str, *, namespace: str = "", group: str = "", subresource: str = ""
-) -> Target:
-    return Target(
-        verb="impersonate",
-        path="",
-        is_resource=True,
-        group=group,
-        version="v1",
-        namespace=namespace,
-        plural=plural,
-        name=name,
-        subresource=subresource,
-    )
+            yield _permission("userextras", value, group=_AUTHENTICATION, subresource=key)
 
 
 def _account_of(name: str) -> tuple[str, str] | None:

@@ -63,6 +63,29 @@ def target_of(request: Request) -> Target:
             return Target(verb=request.method.lower(), path=request.path)
 
 
+def permission(
+    verb: str,
+    plural: str,
+    name: str,
+    *,
+    group: str = "",
+    namespace: str = "",
+    subresource: str = "",
+) -> Target:
+    """What RBAC is asked about besides the request itself, such as the verb `impersonate`."""
+    return Target(
+        verb=verb,
+        path="",
+        is_resource=True,
+        group=group,
+        version="v1",
+        namespace=namespace,
+        plural=plural,
+        name=name,
+        subresource=subresource,
+    )
+
+
 def _resource(request: Request, verb: str, group: str, version: str, rest: list[str]) -> Target:
     watching = rest[0] == "watch"
     if watching:

@@ -118,18 +118,8 @@ class ApiServer:
     def _delete_object(self, kind: Kind, stored: Stored) -> None:
         """A DELETE by the server itself."""
         namespace, name = stored.key
-        path = kind.resource.path(namespace, name)
-        target = Target(
-            verb="delete",
-            path=path,
-            is_resource=True,
-            group=kind.resource.group,
-            version=kind.resource.version,
-            namespace=namespace,
-            plural=kind.resource.plural,
-            name=name,
-        )
-        request = Request(method="DELETE", path=path)
+        request = Request(method="DELETE", path=kind.resource.path(namespace, name))
+        target = target_of(request)
         # It is gone in the version in which it is stored: nobody is asked to convert it.
         version = stored.written.rpartition("/")[2] or kind.stored.version
         kind = replace(kind, webhook=None, stored=kind.stored._replace(version=version))

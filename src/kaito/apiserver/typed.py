@@ -5,7 +5,7 @@ are atomic unless it says `set` or `map` (or, for older built-in kinds, gives th
 what no schema describes is a granular map, an atomic list or a scalar.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from typing import Any, Final, final
 
@@ -418,7 +418,3 @@ def with_named(fields: FieldSet, type_: Type | None) -> FieldSet:
             child = type_.of_item
         children[element] = with_named(below, child)
     return FieldSet(members, children)
-
-
-SchemaOf = Callable[[str], "Type | None"]
-"""The type of a kind in another apiVersion; None for a version that is served no more."""

@@ -14,8 +14,6 @@ class Condition:
     """The Node is ready for pods; says nothing about GPUs, as in Karpenter."""
     READY: Final = "Ready"
     """All three."""
-    DRAINED: Final = "Drained"
-    """While deleting: the Node's pods were evicted."""
     TERMINATING: Final = "InstanceTerminating"
     """While deleting: the cloud is deleting the machine."""
 
@@ -41,7 +39,6 @@ class Reason:
     RESOURCE_NOT_REGISTERED: Final = "ResourceNotRegistered"
     UNHEALTHY_DEPENDENTS: Final = "UnhealthyDependents"
     RECONCILING_DEPENDENTS: Final = "ReconcilingDependents"
-    DRAINING: Final = "Draining"
     FAILED_DRAINING: Final = "FailedDraining"
     GRACE_PERIOD_EXPIRING: Final = "TerminationGracePeriodExpiring"
     TERMINATING: Final = "InstanceTerminating"

@@ -42,11 +42,6 @@ def is_active(pod: Record) -> bool:
     return not is_over(pod) and not pod.meta.deleting
 
 
-def is_controlled_by(record: Record, owner: Record) -> bool:
-    controller = record.meta.controller
-    return controller is not None and controller.uid == owner.meta.uid
-
-
 def owner_reference(owner: Record) -> Json:
     return {
         "apiVersion": owner.api_version,
