@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from kaito.api.immutability import validate_update
 from kaito.api.names import Reason
 from kaito.api.problems import Problem
 from kaito.api.references import image_fault, is_dns_subdomain, placeholders, url_fault
@@ -257,40 +256,6 @@ def test_v1alpha1_without_a_machine_gets_its_default() -> None:
     alpha = changed(INFERENCE, "apiVersion", "kaito.sh/v1alpha1")
     assert problems(changed(alpha, "resource/instanceType", ...)) == []
     assert problems(changed(INFERENCE, "resource/instanceType", ...)) != []
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "where"),
-    [
-        ("inference/preset/name", "phi-2", "inference.preset"),
-        ("resource/instanceType", "Standard_NC48ads_A100_v4", "resource.instanceType"),
-        ("resource/labelSelector/matchLabels", {"apps": "other"}, "resource.labelSelector"),
-        ("resource/count", 3, "resource.count"),
-        ("inference", ..., "inference"),
-    ],
-)
-def test_what_machines_were_made_from_cannot_change(path: str, value: Any, where: str) -> None:
-    """Preset, machine, selector, count and the kind of work are fixed at creation."""
-    new = workspace(changed(INFERENCE, path, value))
-    assert [p.path for p in validate_update(workspace(INFERENCE), new)] == [where]
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [("tuning/method", "lora"), ("tuning/preset/name", "phi-2"), ("tuning/input/name", "n")],
-)
-def test_what_a_job_was_made_from_cannot_change(path: str, value: Any) -> None:
-    """Preset, method and the name of the input are fixed at creation."""
-    new = workspace(changed(TUNING, path, value))
-    (found,) = validate_update(workspace(TUNING), new)
-    assert found.path.startswith("tuning.")
-
-
-def test_what_can_change_may_change() -> None:
-    """Engine settings, and the spelling of the machine's name."""
-    new = changed(INFERENCE, "inference/config", "settings")
-    new = changed(new, "resource/instanceType", "standard_nc24ads_a100_v4")
-    assert validate_update(workspace(INFERENCE), workspace(new)) == []
 
 
 @pytest.mark.parametrize(
