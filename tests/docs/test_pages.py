@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
 import click
 import pytest
+from benchmarks.__main__ import EVERYTHING, PARTS
 from prometheus_client import CollectorRegistry
 
 from kaito import settings
@@ -169,6 +171,17 @@ def test_folders_that_are_applied_exist(page: Path) -> None:
     for block in blocks(page):
         for path in re.findall(r"kubectl \w+ -[kf] ([\w/.-]+)", block.text):
             assert path == "-" or (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_modules_that_are_run_exist(page: Path) -> None:
+    """`python -m` names a module, and `make bench WHAT=` parts of the table."""
+    text = page.read_text(encoding="utf-8")
+    for module in re.findall(r"python -m ([\w.]+)", text):
+        assert find_spec(module.rstrip(".")), module
+    parts = {part.name for part in PARTS} | {EVERYTHING}
+    for named in re.findall(r'WHAT=(?:"([^"]+)"|(\w+))', text):
+        assert set("".join(named).split()) <= parts, named
 
 
 # ---- names

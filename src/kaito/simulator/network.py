@@ -6,7 +6,7 @@ nobody has (no answer until the client's timeout).
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -69,8 +69,6 @@ class Network:
         self._directory = directory
         self._engine = engine
         self._domain = domain
-        self.partitioned: Callable[[Record], bool] = lambda _pod: False
-        """Tells which pods cannot be reached; faults replace it."""
 
     async def request(
         self, host: str, port: int, request: Request, *, namespace: str = "default"
@@ -82,9 +80,7 @@ class Network:
         return await self.to_pod(self.find(host, port, namespace), request)
 
     async def to_pod(self, target: Target, request: Request) -> Response | Stream:
-        """Send one request to a pod itself. Raises Refused or Unreachable."""
-        if self.partitioned(target.pod):
-            raise Unreachable(str(target.pod.key))
+        """Send one request to a pod itself. Raises Refused."""
         try:
             return await self._engine.handle(target.pod.json(), request, port=target.port)
         except ConnectionRefusedError as error:

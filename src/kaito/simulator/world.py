@@ -46,13 +46,6 @@ class World:
 
     # ---- machines and pods
 
-    def remove_image(self, reference: str) -> None:
-        """A complete image reference that cannot be pulled from now on."""
-        self._nodes.registries.missing.add(reference)
-
-    def restore_image(self, reference: str) -> None:
-        self._nodes.registries.missing.discard(reference)
-
     def fail_containers(
         self,
         pod: str,
@@ -82,10 +75,6 @@ class World:
     def cure(self, key: ObjectKey) -> None:
         self._engine.cure(self._nodes.kubelets.uid_of(key))
         self._nodes.kubelets.poke(key)
-
-    def cut_off(self, *keys: ObjectKey) -> None:
-        """From now on exactly these pods cannot be reached over the network."""
-        self._nodes.network.partitioned = lambda pod: pod.key in keys
 
     def _poke_all(self) -> None:
         for key in self._nodes.kubelets.playing():

@@ -61,12 +61,10 @@ class NodeConnector:
             raise Refused(503, "ServiceUnavailable", message) from error
         try:
             return await self._network.to_pod(target, request)
-        except (network.Refused, network.Unreachable) as error:
+        except network.Refused as error:
             where = f"{target.pod.get('status', 'podIP') or ''}:{target.port}"
-            why = "connect: connection refused"
-            if isinstance(error, network.Unreachable):
-                why = "connect: no route to host"
-            message = f"error trying to reach service: dial tcp {where}: {why}"
+            why = f"dial tcp {where}: connect: connection refused"
+            message = f"error trying to reach service: {why}"
             raise Refused(503, "ServiceUnavailable", message) from error
 
     def _find(self, kind: str, namespace: str, name: str, port: str) -> Target:
