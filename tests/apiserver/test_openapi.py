@@ -105,7 +105,7 @@ async def test_a_documents_address_changes_with_its_content():
 
 
 async def test_the_older_document_is_complete_too():
-    """v2 defines all that it refers to, and says nothing that v2 cannot."""
+    """v2 defines all that it refers to; what may be null has no type there."""
     api = Api()
     await api.ok("POST", CRDS, CRD)
 
@@ -115,7 +115,7 @@ async def test_the_older_document_is_complete_too():
     for reference in references(found):
         assert reference.removeprefix("#/definitions/") in found["definitions"]
     spec = found["definitions"]["com.example.v1.Thing"]["properties"]["spec"]
-    assert spec["properties"]["maybe"] == {"type": "string"}
+    assert spec["properties"]["maybe"] == {}
 
 
 async def test_what_asks_for_protobuf_gets_a_document_without_kinds():
@@ -131,3 +131,17 @@ async def test_what_asks_for_protobuf_gets_a_document_without_kinds():
 async def test_an_unknown_document_is_not_found():
     """404, as for any path that is not there."""
     assert (await Api().send("GET", "/openapi/v3/apis/nope/v1")).status == 404
+    assert (await Api().send("GET", "/openapi/v4")).status == 404
+
+
+async def test_a_document_that_a_client_has_is_not_sent_again():
+    """By its entity tag it is not modified; under its own hash it may be kept for ever."""
+    api = Api()
+    url = (await api.ok("GET", "/openapi/v3"))["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    first = await api.send("GET", url)
+    assert first.headers["cache-control"] == "public, immutable"
+    assert first.headers["etag"].strip('"') == url.partition("=")[2]
+
+    again = await api.send("GET", url, if_none_match=first.headers["etag"])
+
+    assert (again.status, again.body) == (304, b"")

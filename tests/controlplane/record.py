@@ -2,7 +2,9 @@
 
 Writes `src/kaito/apiserver/builtin/schemas.json`, one definition a line, facts only:
 
-- from /openapi/v3: types, list-map keys, patch merge keys, enums (descriptions are left behind);
+- from /openapi/v3: types, list-map keys, patch merge keys, enums (descriptions are left behind),
+  the defaults that it publishes where the Go type alone tells none (`x-default`), and the fields
+  whose references stand alone, for they have no description (`x-alone`);
 - from the pinned Go modules: what is stored when a client sends a zero (`x-zero`), and the Go names
   of scalar types, which decoding errors mention (`x-type`);
 - from creating every object of `probes.yaml` (dry run): the defaults. One that depends on its
@@ -23,6 +25,7 @@ from typing import Any
 import yaml
 
 from kaito.apiserver.builtin.defaulting import CONDITIONAL
+from kaito.apiserver.published import zero_default
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane, Options
 
@@ -89,6 +92,9 @@ def published(server: Server) -> dict[str, Json]:
             # Two carry the kinds of their document only; they are the same everywhere else.
             kinds = found.get(name, {}).get("x-kubernetes-group-version-kind", [])
             found[name] = bare(schema)
+            fields = schema.get("properties", {})
+            if alone := [field for field, child in fields.items() if "$ref" in child]:
+                found[name]["x-alone"] = alone
             merged = {json.dumps(kind, sort_keys=True): kind for kind in kinds}
             for kind in schema.get("x-kubernetes-group-version-kind", []):
                 merged[json.dumps(kind, sort_keys=True)] = kind
@@ -98,11 +104,13 @@ def published(server: Server) -> dict[str, Json]:
 
 
 def bare(schema: Json) -> Json:
-    """Without descriptions and defaults, references as plain names."""
+    """Without descriptions, references as plain names; `x-default`: what is published as one."""
     out: Json = {}
     for word, value in schema.items():
-        if word in ("description", "default"):
+        if word == "description":
             continue
+        if word == "default":
+            word = "x-default"
         if word == "allOf" and len(value) == 1 and "$ref" in value[0]:
             out["$ref"] = value[0]["$ref"].removeprefix(_PREFIX)
         elif word == "$ref":
@@ -126,6 +134,17 @@ def mark_zeros(definitions: dict[str, Json]) -> None:
             if field in facts.get(name, {}):
                 go_type, flags = facts[name][field]
                 mark(schema, go_type, flags, definitions)
+
+
+def forget_zeros(schema: Json, *, element: bool = False) -> None:
+    """Keep the published defaults that its Go type does not tell; see `zero_default`."""
+    if schema.get("x-default") == zero_default(schema, element=element):
+        schema.pop("x-default", None)
+    for child in schema.get("properties", {}).values():
+        forget_zeros(child)
+    for word in ("items", "additionalProperties"):
+        if isinstance(schema.get(word), dict):
+            forget_zeros(schema[word], element=True)
 
 
 def mark(schema: Json, go_type: str, flags: str, definitions: dict[str, Json]) -> None:
@@ -240,6 +259,8 @@ def record() -> None:
         server = Server(plane)
         definitions = published(server)
         mark_zeros(definitions)
+        for definition in definitions.values():
+            forget_zeros(definition)
         learn_defaults(server, definitions)
         version = server.ask("/version")["gitVersion"]
     lines = [

@@ -50,6 +50,13 @@ _AGGREGATED: Final = {
     "v2": "apidiscovery.k8s.io/v2",
     "v2beta1": "apidiscovery.k8s.io/v2beta1",
 }
+_RANKED: Final = (
+    *("apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling"),
+    *("batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io"),
+    *("storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io"),
+    *("scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io"),
+)
+"""Clients that look for a short name take the first group that has it."""
 _HEALTH: Final = frozenset({"/healthz", "/readyz", "/livez"})
 _TEXT: Final = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-cache, private"}
 _ADDRESSES: Final = [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}]
@@ -70,7 +77,7 @@ def answer(core: Core, request: Request) -> Response:
         case ["api"]:
             return _aggregated(core, request, [""]) or _json(_versions(core))
         case ["apis"]:
-            return _aggregated(core, request, core.kinds.groups()) or _json(_groups(core))
+            return _aggregated(core, request, _ranked(core)) or _json(_groups(core))
         case ["apis", group]:
             return _json({"kind": "APIGroup", "apiVersion": "v1", **_group(core, group)})
         case ["apis", group, version]:
@@ -90,8 +97,15 @@ def _versions(core: Core) -> Json:
 
 
 def _groups(core: Core) -> Json:
-    groups = [_group(core, group) for group in core.kinds.groups()]
+    groups = [_group(core, group) for group in _ranked(core)]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def _ranked(core: Core) -> list[str]:
+    """In the order of the real server: built-in groups by their rank there, others by name."""
+    groups = core.kinds.groups()
+    known = [group for group in _RANKED if group in groups]
+    return [*known, *sorted(set(groups) - set(known))]
 
 
 def _json(body: Json) -> Response:

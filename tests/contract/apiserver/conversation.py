@@ -15,6 +15,8 @@ as recorded by `python -m tests.contract.apiserver.record`. A step is
       says: text                                  # ask again until the answer or a warning says it
       only: [status, items.*.metadata.name]       # the parts of the answer that matter;
                                                   # items.[kind=Pod] is the one of that kind
+      about: $ns                                  # the parts of OpenAPI or discovery whose names
+                                                  # contain that, without prose
 
 What differs from run to run (uids, versions, times, drawn addresses) is told apart by order: the
 first version seen is `<version 1>`, and so are all that equal it.
@@ -33,7 +35,7 @@ from urllib.parse import parse_qsl
 import yaml
 
 from kaito.kube.transport import Request, Transport
-from tests.contract.apiserver import probes
+from tests.contract.apiserver import documents, probes
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -101,12 +103,12 @@ class Conversation:
         return [await self._step(step) for step in steps(name)]
 
     async def _step(self, step: Json) -> Json:
-        status, headers, body = await self._send(step)
+        status, headers, body = await self._ask(step)
         for _ in range(_PATIENCE):
             if _is_awaited(step, status, body, headers.get("warning", "")):
                 break
             await asyncio.sleep(_PAUSE)
-            status, headers, body = await self._send(step)
+            status, headers, body = await self._ask(step)
         if "wait" in step:
             await self._served(body["spec"])
         for variable, path in (step.get("save") or {}).items():
@@ -127,6 +129,13 @@ class Conversation:
                 if not version["served"] or (await self._send(get))[0] == HTTPStatus.OK:
                     break
                 await asyncio.sleep(_PAUSE)
+
+    async def _ask(self, step: Json) -> tuple[int, Json, Any]:
+        """As it is sent, and of large documents the part that matters."""
+        status, headers, body = await self._send(step)
+        if "about" in step:
+            body = documents.about(body, self._filled(step["about"]))
+        return status, headers, body
 
     async def _send(self, step: Json) -> tuple[int, Json, Any]:
         transport = self.transports[step.get("user", "admin")]
@@ -190,6 +199,7 @@ class Conversation:
             for version, told in self.seen.get("version", {}).items():
                 text = re.sub(rf"\b{version}\b", told, text)
         text = _CURRENT.sub("current: <version>", text)
+        text = text.replace(self.namespace.capitalize(), "Ns")
         return text.replace(self.namespace, "NS")
 
     def _ordinal(self, kind: str, value: str) -> str:

@@ -2,7 +2,9 @@
 
 `schemas.json` holds facts that `tests/controlplane/record.py` asked a real API server for. Beside
 the words of OpenAPI a property may carry `x-zero` (`keep`: an explicit zero is stored; `fill`: an
-absent value is stored as zero; else a zero is dropped) and `x-type` (the Go name of its type).
+absent value is stored as zero; else a zero is dropped), `x-type` (the Go name of its type) and
+`x-default` (the default that OpenAPI publishes, where the type alone does not tell it);
+a definition may carry `x-alone`: its fields that have no description beside their reference there.
 """
 
 from functools import cache

@@ -204,24 +204,32 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _branches(raw: Json, path: str) -> Findings:
+def _branches(raw: Json, path: str, *, first_of_either: bool = False) -> Findings:
+    """`first_of_either`: the branch that may spell out, in `anyOf`, both types of an int-or-string
+    that has other branches too."""
+    either = raw.get(_EITHER) or first_of_either
     for word in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(raw.get(word) or ()):
-            yield from _branch(branch, f"{path}.{word}[{index}]", raw)
+            first = bool(either) and word == "allOf" and index == 0
+            typed = bool(either) and word == "anyOf"
+            where = f"{path}.{word}[{index}]"
+            yield from _branch(branch, where, typed=typed, first_of_either=first)
     if raw.get("not"):
-        yield from _branch(raw["not"], f"{path}.not", raw)
+        yield from _branch(raw["not"], f"{path}.not")
 
 
-def _branch(raw: Json, path: str, parent: Json) -> Findings:
-    either = parent.get(_EITHER) and set(raw) == {"type"}
+def _branch(
+    raw: Json, path: str, *, typed: bool = False, first_of_either: bool = False
+) -> Findings:
+    either = typed and set(raw) == {"type"}
     for word, why in _NOT_IN_BRANCHES.items():
         if raw.get(word) not in (None, "", False) and not (word == "type" and either):
             yield fields.forbidden(f"{path}.{word}", why)
     for name, child in (raw.get("properties") or {}).items():
-        yield from _branch(child, f"{path}.properties[{name}]", {})
+        yield from _branch(child, f"{path}.properties[{name}]")
     if isinstance(raw.get("items"), dict):
-        yield from _branch(raw["items"], f"{path}.items", {})
-    yield from _branches(raw, path)
+        yield from _branch(raw["items"], f"{path}.items")
+    yield from _branches(raw, path, first_of_either=first_of_either)
 
 
 def _rules(raw: Json, path: str) -> Findings:
