@@ -1,6 +1,7 @@
 """What becomes of a key, by the way its run ends."""
 
 import asyncio
+import inspect
 
 import pytest
 import structlog
@@ -514,6 +515,25 @@ async def test_a_parked_key_survives_a_failing_question_and_does_not_delay_the_s
     assert reconciler.times == [pytest.approx(0.005)]
     assert [line["error"] for line in lines if line["level"] == "warning"] == ["no route"]
     assert bench.clock.monotonic() == pytest.approx(1.001)
+
+
+async def test_a_stop_just_after_a_key_was_parked_leaves_no_question_unasked():
+    """The wait for the cache that had not yet begun is closed, not dropped with a warning."""
+    bench = Bench(Scripted(), consistency=Lagging({}))
+
+    async def caught_up():
+        raise AssertionError("it was not to begin")
+
+    def behind(key):
+        asyncio.get_running_loop().call_soon(bench.controller.stop)
+        waits.append(caught_up())
+        return waits[0]
+
+    waits, bench.controller._environment.consistency.behind = [], behind
+    async with bench.running():
+        bench.want("a")
+        await bench.clock.sleep(1)
+    assert inspect.getcoroutinestate(waits[0]) == inspect.CORO_CLOSED
 
 
 async def test_a_namespace_full_of_work_does_not_hold_up_another():

@@ -124,6 +124,30 @@ async def test_s32_a_backlog_does_not_stop_the_stream_and_raises_an_alarm(monkey
         assert f.informer.backlog == 0
 
 
+@pytest.mark.parametrize("count", [20, 3 * subscription.SLICE])
+async def test_a_handler_that_unsubscribes_is_not_called_again(count: int) -> None:
+    """Not even for what arrived together with the event that made it leave: in the step that
+    brought them, or out of the backlog."""
+    troubles: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
+    async with following(
+        stream(*[added(widget(f"w{n}", n + 1)) for n in range(count)], end(4999), HANG)
+    ) as f:
+        seen: list[Event] = []
+
+        def leave(event: Event) -> None:
+            seen.append(event)
+            if len(seen) == 10:
+                f.informer.unsubscribe(handler)
+
+        handler = f.informer.subscribe(leave)
+        await asyncio.sleep(1)
+        assert len(seen) == 10
+        assert len(f.events) == count, "the other handler is not disturbed"
+        assert f.informer.backlog == 0
+        assert troubles == []
+
+
 async def test_s34_namespaces_with_selectors_of_their_own() -> None:
     """{a, b, rest}: a watch each; an object that moves out of one selector and into another is
     told without duplicates; the store is one."""

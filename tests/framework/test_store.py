@@ -179,6 +179,27 @@ async def test_s34_an_object_that_moves_between_shards_is_there_once() -> None:
     assert len(store.list()) == 1
 
 
+async def test_s34_an_object_that_moves_away_during_a_relist_does_not_come_back() -> None:
+    """The list was read before the move: what another watch has brought meanwhile is newer, and
+    the deletion that this one will bring is only the other side of the move."""
+    store, one, seen = watched(2, colour=colour)
+    other = store.shards[1]
+    listed = [widget_record(f"w{n}", n + 1, labels={"colour": "red"}) for n in range(SLICE + 1)]
+    await one.replace(listed, "9000", pause)
+    await other.replace([], "9000", pause)
+    seen.clear()
+    moved = widget_record("w0", 9001, labels={"colour": "blue"})
+
+    async def meanwhile() -> None:
+        other.upsert(moved)
+
+    await one.replace(listed, "9000", meanwhile)
+    assert store.get(ObjectKey("ns", "w0")) is moved
+    assert len(store) == len(store.by_index("colour", "red")) + 1 == SLICE + 1
+    one.remove(widget_record("w0", 9001))
+    assert seen == [Updated(listed[0], moved)]
+
+
 async def test_s34_the_version_of_a_store_is_that_of_its_slowest_shard() -> None:
     """A store of several shards is as fresh as the one that is furthest behind."""
     store, one, _ = watched(shards=2)

@@ -7,7 +7,7 @@ runs at once. Each run has a context of its own, and a task while it waits for s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -256,6 +256,9 @@ class Controller:
         )
         self._parked.add(task)
         task.add_done_callback(self._parked.discard)
+        if isinstance(behind, Coroutine):
+            # A task that is cancelled before its first step has never awaited it.
+            task.add_done_callback(lambda _: behind.close())
         return True
 
     async def _unpark(self, item: Item[ObjectKey], behind: Awaitable[None]) -> None:

@@ -49,6 +49,8 @@ class Shard:
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
         self._vanishing: dict[Key, list[tuple[str, Callable[[], None]]]] = {}
         self._arrivals = 0
+        self._moved_away: set[Key] | None = None
+        """What other shards have taken over since the replacement at work began."""
 
     # -- what the reflector does ---------------------------------------------------------------
 
@@ -59,6 +61,7 @@ class Shard:
         Deletions (tombstones) are reported first, then additions and updates in list order.
         """
         known = set(self.indexes)
+        self._moved_away = set()
         content, replaced, changed = await self._compare(records, pause)
         gone = await self._missing(content, pause)
         indexes = {name: Index(self.indexes[name].function) for name in sorted(known)}
@@ -160,6 +163,8 @@ class Shard:
         record = self.records.pop(key, None)
         if record is not None:
             self._unindex(key, record)
+            if self._moved_away is not None:
+                self._moved_away.add(key)
         return record
 
     # -- inside --------------------------------------------------------------------------------
@@ -227,6 +232,11 @@ class Shard:
                 kept.append(event)
             else:
                 kept += _difference(before, event.record, initial=False)
+        moved, self._moved_away = self._moved_away or (), None
+        for key in moved:
+            # Listed before it went, and unchanged, so there is no event about it.
+            if self._siblings.held_elsewhere(key, self):
+                self.give_up(key)
         return kept
 
     def _unindex(self, key: Key, record: Record) -> None:

@@ -93,7 +93,9 @@ class Subscription:
 
     def _drain(self) -> None:
         self._scheduled = False
-        for _ in range(min(SLICE, len(self._backlog))):
+        for _ in range(SLICE):
+            if not self._backlog:  # handed over, or dropped by a handler that left
+                break
             event = self._backlog.popleft()
             if event is None:
                 self._synced.set()
@@ -105,6 +107,8 @@ class Subscription:
             self._alarmed = False
 
     def _handle(self, event: Event) -> None:
+        if self._closed:  # by the handler itself, a moment ago
+            return
         try:
             self._handler(event)
         except Exception:  # noqa: BLE001 - a stranger's code; the others and the stream go on
