@@ -131,8 +131,9 @@ async def test_s59_a_namesake_is_never_deleted_or_patched() -> None:
         async with lab.run_of("a"):
             with pytest.raises(Conflict):
                 await lab.client.delete(CM, key("x"))
-            with pytest.raises(Conflict):
+            with pytest.raises(Conflict) as raised:
                 await lab.client.merge_patch(CM, key("x"), {"data": {"k": "1"}})
+            assert (raised.value.code, raised.value.reason) == (409, "Conflict")
             with pytest.raises(Invalid):
                 await lab.client.json_patch(
                     CM, key("x"), [{"op": "add", "path": "/data", "value": {"k": "1"}}]
@@ -412,10 +413,12 @@ async def test_answers_that_overtake_each_other_do_not_turn_back_what_is_read() 
 async def test_a_live_read_is_explicit_and_counted() -> None:
     """`get_live` asks the server, answers None for what is not there, and is counted."""
     async with laboratory() as lab:
-        await lab.direct.create(CM, settings("x"))
+        await lab.direct.create(CM, settings("x", k="1"))
         assert await lab.client.get_live(CM, key("x")) is not None
         assert await lab.client.get_live(CM, key("y")) is None
-        assert lab.counted == ["live_get"] * 2
+        assert "managedFields" in (await lab.client.get_live_json(CM, key("x")))["metadata"]
+        assert await lab.client.get_live_json(CM, key("y")) is None
+        assert lab.counted == ["live_get"] * 4
 
 
 def _pod(name: str) -> dict:

@@ -42,7 +42,7 @@ class LeaderOptions:
             raise ValueError("the lease duration must be longer than the renew deadline")
         if self.renew_deadline <= JITTER * self.retry_period:
             raise ValueError(f"the renew deadline must be longer than {JITTER} retry periods")
-        if self.lease_duration < 1 or self.lease_duration != int(self.lease_duration):
+        if self.lease_duration != int(self.lease_duration):
             raise ValueError("the lease duration must be a whole number of seconds")
         if self.retry_period <= 0:
             raise ValueError("the retry period must be positive")
