@@ -8,7 +8,8 @@ from aiohttp import web
 
 from kaito.apiserver.certificates import Authority
 from kaito.apiserver.server import ApiServer
-from kaito.apiserver.webhookcalls import CallFailed, HttpsCaller
+from kaito.apiserver.webhookcalls import CallFailed
+from kaito.apiserver.webhookhttps import HttpsCaller
 from kaito.kube.clock import LoopClock, SystemClock
 from kaito.kube.transport import Response
 from tests.apiserver.support import Api

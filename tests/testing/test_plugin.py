@@ -1,11 +1,17 @@
 """The plugin installs itself for strangers, is never loaded twice, and leaves others alone."""
 
+import functools
 import os
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from kaito.testing import fixtures
+from kaito.testing.calling import coroutine_of
 
 pytestmark = pytest.mark.realtime
 
@@ -56,12 +62,17 @@ def test_it_is_loaded_once_however_it_comes(tmp_path, installed, options, outcom
     assert outcome in found.stdout, found.stdout + found.stderr
 
 
-def test_what_strangers_pay_is_nothing(tmp_path):
-    """A suite that uses none of it imports no server, no client and no loop."""
-    program = (
-        "import sys, kaito.testing.fixtures;"
-        "print([m for m in sys.modules if m.startswith(('kaito.api', 'kaito.kube', 'aiohttp'))])"
-    )
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("kaito.testing.fixtures", ("kaito.api", "kaito.kube", "aiohttp")),
+        ("kaito.testing.api", ("aiohttp", "structlog", "prometheus_client", "kaito.framework")),
+        ("kaito.testing.threaded", ("aiohttp", "structlog", "kaito.framework")),
+    ],
+)
+def test_strangers_pay_for_what_they_use(module, without):
+    """The plugin imports nothing; a server in the process no HTTP, nor anything of a framework."""
+    program = f"import sys, {module}; print([m for m in sys.modules if m.startswith({without!r})])"
     found = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
@@ -70,3 +81,28 @@ def test_what_strangers_pay_is_nothing(tmp_path):
         check=True,
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_coroutine_is_found_behind_what_another_plugin_puts_around_it():
+    """pytest-asyncio in its mode `auto` does: a virtual hour would be waited for in real time."""
+
+    async def test() -> None: ...
+
+    @functools.wraps(test)
+    def wrapped() -> None: ...
+
+    assert coroutine_of(SimpleNamespace(obj=wrapped)) is test
+    assert coroutine_of(SimpleNamespace(obj=test)) is test
+    assert coroutine_of(SimpleNamespace(obj=lambda: None)) is None
+
+
+def test_virtual_time_is_refused_where_it_would_do_nothing():
+    """A plain function with the mark would silently run in real time."""
+    item = SimpleNamespace(obj=lambda: None, get_closest_marker=lambda name: name)
+    with pytest.raises(pytest.fail.Exception, match="async def"):
+        fixtures.pytest_pyfunc_call(item)
+
+
+def test_the_types_are_for_everybody():
+    """Without the marker of PEP 561, type checkers see nothing of an installed package."""
+    assert files("kaito").joinpath("py.typed").is_file()

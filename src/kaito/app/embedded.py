@@ -20,7 +20,7 @@ from kaito.api import crds
 from kaito.apiserver.core import ADMIN
 from kaito.apiserver.door import in_process
 from kaito.apiserver.https import HttpsDoor
-from kaito.apiserver.webhookcalls import HttpsCaller
+from kaito.apiserver.webhookhttps import HttpsCaller
 from kaito.apiserver.webhookservices import StoredServices
 from kaito.app.front import Front, FrontOptions
 from kaito.controllers import rbac

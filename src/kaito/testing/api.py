@@ -2,6 +2,8 @@
 
 Like envtest's, it is a bare API server: no controller runs beside it, so nothing collects garbage,
 makes pods of a Deployment or removes a namespace's content, unless the test starts what does.
+
+A test pays for what it uses: the framework and HTTPS are imported when they are asked for.
 """
 
 import asyncio
@@ -11,15 +13,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
 from kaito.apiserver.core import ADMIN, User
 from kaito.apiserver.door import in_process
-from kaito.apiserver.https import HttpsDoor
 from kaito.apiserver.server import ApiServer, ApiServerOptions
-from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock, LoopClock, SystemClock
 from kaito.kube.objects import Json, ObjectKey
@@ -29,8 +29,12 @@ from kaito.testing.counting import AGENT, Requests
 from kaito.testing.crashing import CrashPlan
 from kaito.testing.faults import FaultPlan
 from kaito.testing.loop import VirtualTimeLoop
-from kaito.testing.operating import Operator, operating
 from kaito.testing.waiting import Waiting
+
+if TYPE_CHECKING:
+    from kaito.apiserver.https import HttpsDoor
+    from kaito.framework.manager import Manager
+    from kaito.testing.operating import Operator
 
 _NAME: Final = "kaito-testing"
 
@@ -88,25 +92,28 @@ class EmbeddedApi:
             key = ObjectKey("", document["metadata"]["name"])
             await self.wait(CRDS, key, lambda crd: _established(crd.get("status", "conditions")))
 
-    def manager(self, transport: Transport, *, name: str = "operator") -> Manager:
+    def manager(self, transport: Transport, *, name: str = "operator") -> "Manager":
         """A manager over that transport, on this server's clock, without election."""
+        from kaito.framework.manager import Manager, ManagerOptions
+
         options = ManagerOptions(identity=name, user_agent=name)
         return Manager(transport, clock=self.clock, random=self._seeded(), options=options)
 
     def operator(
         self,
-        setup: Callable[[Manager], None],
+        setup: "Callable[[Manager], None]",
         *,
         name: str = "operator",
         user: User = ADMIN,
         crash: CrashPlan | None = None,
-    ) -> AbstractAsyncContextManager[Operator]:
+    ) -> "AbstractAsyncContextManager[Operator]":
         """Run an operator beside the body; one that crashes is started again, as by a kubelet.
 
         `setup` adds its controllers to each life's manager. `name` is its user agent.
         """
+        from kaito.testing.operating import operating
 
-        def make(transport: Transport) -> Manager:
+        def make(transport: Transport) -> "Manager":
             manager = self.manager(transport, name=name)
             setup(manager)
             return manager
@@ -116,6 +123,8 @@ class EmbeddedApi:
     @asynccontextmanager
     async def https(self, folder: Path, *, port: int = 0) -> AsyncIterator[HttpsApi]:
         """Open an HTTPS door on 127.0.0.1, with a kubeconfig in `folder`. Real time only."""
+        from kaito.apiserver.https import HttpsDoor
+
         async with HttpsDoor(self.server, port=port) as door:
             admin = door.authority.client("kubernetes-admin", ("system:masters",))
             path = folder / "kubeconfig"
@@ -140,7 +149,7 @@ def _established(conditions: list[Json] | None) -> bool:
     return found.get("Established") == "True"
 
 
-def _kubeconfig(door: HttpsDoor, certificate: bytes, key: bytes) -> bytes:
+def _kubeconfig(door: "HttpsDoor", certificate: bytes, key: bytes) -> bytes:
     """JSON is YAML."""
     cluster = {
         "server": door.url,

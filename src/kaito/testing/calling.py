@@ -1,20 +1,34 @@
 """How a coroutine that is a test is run."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+Test = Callable[..., Awaitable[None]]
 
-async def _run(test: Callable[..., Awaitable[None]], arguments: dict[str, object]) -> None:
+
+def coroutine_of(item: pytest.Function) -> Test | None:
+    """The `async def` behind a test, if that is what it is.
+
+    Another plugin that runs coroutines may have put a plain function around it (pytest-asyncio
+    does, in its mode `auto`), which would run it on that plugin's loop, in real time.
+    """
+    function: Test | None = item.obj
+    while function is not None and not inspect.iscoroutinefunction(function):
+        function = getattr(function, "__wrapped__", None)
+    return function
+
+
+async def _run(test: Test, arguments: dict[str, object]) -> None:
     await test(**arguments)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, f"the test left tasks behind: {sorted(task.get_name() for task in left)}"
 
 
-def call(function: pytest.Function, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def call(item: pytest.Function, test: Test, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     """Run an `async def` test on a loop of its own. It fails if it leaves a task behind."""
-    names = function._fixtureinfo.argnames
-    arguments = {name: function.funcargs[name] for name in names}
+    arguments = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(_run(function.obj, arguments))
+        runner.run(_run(test, arguments))

@@ -7,7 +7,6 @@
 Everything else is imported when it is used, so that a suite which uses nothing pays nothing.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -31,14 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
     if pyfuncitem.get_closest_marker("virtual_time") is None:
         return None
-    from kaito.testing.calling import call
+    from kaito.testing.calling import call, coroutine_of
     from kaito.testing.loop import VirtualTimeLoop
 
-    call(pyfuncitem, VirtualTimeLoop)
+    if (test := coroutine_of(pyfuncitem)) is None:
+        pytest.fail("the mark virtual_time is for `async def` tests", pytrace=False)
+    call(pyfuncitem, test, VirtualTimeLoop)
     return True
 
 

@@ -26,7 +26,10 @@ class _JumpingSelector(selectors.BaseSelector):
         if ready:
             return ready
         if timeout is None:
-            raise Deadlock("all tasks are waiting and no timer is set")
+            raise Deadlock(
+                "all tasks are waiting and no timer is set; what waits for a socket, a thread or a "
+                "process needs a test in real time"
+            )
         self.now += max(0.0, timeout)
         return []
 

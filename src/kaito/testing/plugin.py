@@ -5,12 +5,11 @@ installed itself. Every test ends with its loop's tasks gone; one that leaves a 
 """
 
 import asyncio
-import inspect
 
 import pytest
 
 from kaito.testing import fixtures
-from kaito.testing.calling import call
+from kaito.testing.calling import call, coroutine_of
 from kaito.testing.loop import VirtualTimeLoop
 
 
@@ -21,8 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+    if (test := coroutine_of(pyfuncitem)) is None:
         return None
     real = pyfuncitem.get_closest_marker("realtime") is not None
-    call(pyfuncitem, asyncio.new_event_loop if real else VirtualTimeLoop)
+    call(pyfuncitem, test, asyncio.new_event_loop if real else VirtualTimeLoop)
     return True

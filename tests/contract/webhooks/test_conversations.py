@@ -6,7 +6,7 @@ import pytest
 
 from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer, User
-from kaito.apiserver.webhookcalls import HttpsCaller
+from kaito.apiserver.webhookhttps import HttpsCaller
 from kaito.apiserver.webhookservices import StoredServices
 from kaito.kube.clock import LoopClock, SystemClock
 from tests.contract.webhooks import conversation

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer
-from kaito.apiserver.webhookcalls import HttpsCaller
+from kaito.apiserver.webhookhttps import HttpsCaller
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.framework.webhooks.admission import AdmissionRequest, Allowed, Change, Denied, Mutated
 from kaito.framework.webhooks.conversion import Conversions, HubAndSpokes, Spoke
