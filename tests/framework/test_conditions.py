@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime
 
-from kaito.framework.conditions import Condition, find_condition, parse_condition, set_conditions
+from kaito.framework.conditions import (
+    Condition,
+    condition,
+    find_condition,
+    parse_condition,
+    set_conditions,
+)
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 BEFORE = "2026-01-01T00:00:00Z"
@@ -64,9 +70,17 @@ def test_setting_what_is_there_changes_nothing():
     assert set_conditions(existing, [parse_condition(existing[0])], later) == existing
 
 
+def test_a_condition_holds_does_not_hold_or_is_not_known():
+    """The short form for the three answers to one question."""
+    for holds, status in ((True, "True"), (False, "False"), (None, "Unknown")):
+        expected = Condition(type="Ready", status=status, reason="Why", message="so")
+        assert condition("Ready", holds, "Why", "so") == expected
+
+
 def test_finding_a_condition_is_lenient():
     """An entry without a time or with a strange status is read as Unknown, not refused."""
     found = find_condition([{"type": "A", "status": "maybe"}], "A")
 
     assert found == Condition(type="A", status="Unknown", reason="")
+    assert find_condition([entry("A"), entry("B", reason="Mine")], "B").reason == "Mine"
     assert find_condition(None, "A") is None

@@ -49,3 +49,33 @@ async def test_a_fenced_transport_lets_reads_pass_and_holds_writes_back():
         guarded.stream(Request(method="POST", path="/api"))
 
     assert inner.methods == ["PATCH", "GET"]
+
+
+async def test_a_fenced_transport_passes_on_all_that_it_is_told():
+    """Time limits, the streams of reads, whose host it is, and the end."""
+    told = []
+
+    class Inner:
+        host = "https://cluster:6443"
+
+        async def send(self, request, *, timeout=None):
+            told.append(timeout)
+            return "answer"
+
+        def stream(self, request, *, idle_timeout=None):
+            told.append(idle_timeout)
+            return "stream"
+
+        async def close(self):
+            told.append("closed")
+
+    guarded = FencedTransport(Inner(), Fence(LoopClock().monotonic, deadline=-1))
+    get, options = Request(method="GET", path="/"), Request(method="OPTIONS", path="/")
+
+    assert await guarded.send(get, timeout=3) == "answer"
+    assert guarded.stream(options, idle_timeout=70) == "stream"
+    await guarded.close()
+
+    assert told == [3, 70, "closed"]
+    assert guarded.host == Inner.host
+    assert FencedTransport(Recording(), Fence(LoopClock().monotonic)).host == ""

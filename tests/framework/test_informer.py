@@ -13,6 +13,7 @@ from kaito.framework.scope import Scope
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock
 from kaito.kube.objects import record_of
+from kaito.kube.resources import CONFIGMAPS, PODS
 from tests.framework.objects import GADGETS, WIDGETS, widget, widget_record
 from tests.framework.script import (
     HANG,
@@ -88,7 +89,7 @@ async def test_s30_initial_objects_are_marked_and_synced_comes_after_them() -> N
         assert all(event.initial for event in f.events)
 
 
-async def test_s31_a_handler_that_raises_is_counted_and_harms_nobody() -> None:
+async def test_s31_a_handler_that_raises_is_counted_and_harms_nobody(lines) -> None:
     """Its own later events, the other handlers, and the stream go on."""
     seen: list[str] = []
 
@@ -96,8 +97,8 @@ async def test_s31_a_handler_that_raises_is_counted_and_harms_nobody() -> None:
         seen.append(event.record.meta.name)
         raise RuntimeError("a bug")
 
-    lines = [added(widget("a", 2)), end(4), 1.0, added(widget("b", 5)), HANG]
-    async with following(stream(*lines)) as f:
+    said = [added(widget("a", 2)), end(4), 1.0, added(widget("b", 5)), HANG]
+    async with following(stream(*said)) as f:
         f.informer.subscribe(broken, "broken")
         other: list[Event] = []
         f.informer.subscribe(other.append)
@@ -105,6 +106,8 @@ async def test_s31_a_handler_that_raises_is_counted_and_harms_nobody() -> None:
         assert seen == ["a", "b"]
         assert len(other) == 2
         assert f.informer.counts["handler_failed"] == 2
+        told = [(line["handler"], line["key"]) for line in lines if line["level"] == "error"]
+        assert told == [("broken", "ns/a"), ("broken", "ns/b")]
         assert f.script.asked() == ["streamlist -"]
 
 
@@ -146,6 +149,20 @@ async def test_a_handler_that_unsubscribes_is_not_called_again(count: int) -> No
         assert len(f.events) == count, "the other handler is not disturbed"
         assert f.informer.backlog == 0
         assert troubles == []
+
+
+async def test_s32_a_backlog_is_reported_each_time_that_it_grows_too_long(monkeypatch) -> None:
+    """Once per time, however long it goes on growing; again after it had been worked off."""
+    monkeypatch.setattr(subscription, "ALARM", 1000)
+    told: list[str] = []
+    handler = subscription.Subscription(lambda event: None, "slow", told.append)
+    events = [Added(widget_record("a", 1))] * 600
+    for times, alarms in ((1, 0), (3, 1), (3, 2)):
+        for _ in range(times):
+            handler.offer(events)
+        assert len(told) == alarms
+        await asyncio.sleep(1)
+        assert len(handler) == 0
 
 
 async def test_s34_namespaces_with_selectors_of_their_own() -> None:
@@ -202,6 +219,16 @@ async def test_the_same_kind_with_the_same_options_is_watched_once() -> None:
     assert cache.store(WIDGETS) is one.store
     selected = cache.informer(WIDGETS, label_selector="app=web")
     assert selected is not one
+    wanted = {
+        "namespaces": ("a",),
+        "label_selector": "x=y",
+        "field_selector": "metadata.name=z",
+        "metadata_only": True,
+        "transform": lambda record: record,
+    }
+    options = cache.informer(PODS, **wanted).options
+    assert {name: getattr(options, name) for name in wanted} == wanted
+    assert not one.options.metadata_only
     with pytest.raises(NotCached, match=r"2 informers are declared for widgets.example.org"):
         cache.store(WIDGETS)
     with pytest.raises(NotCached, match=r"no informer is declared for gadgets.example.org"):
@@ -226,15 +253,17 @@ async def test_s49_the_cache_is_synced_when_every_handler_is() -> None:
 
 async def test_s50_a_sync_that_takes_too_long_names_kinds_and_reasons() -> None:
     """The error says which kinds are missing and what the last attempt met."""
-    cache, _ = cached(stream(end(4), HANG), *[refuse(403, "Forbidden", "no way")] * 9)
-    cache.informer(WIDGETS)
-    cache.informer(GADGETS)
+    no = refuse(403, "Forbidden", "no way")
+    cache, _ = cached(stream(end(4), HANG), no, stream(HANG), *[no] * 9)
+    for resource in (WIDGETS, GADGETS, CONFIGMAPS):
+        cache.informer(resource)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(cache.run())
         with pytest.raises(CacheSyncTimeout) as raised:
-            await cache.synced(timeout=20)
-        assert raised.value.problems == {"gadgets.example.org": "watch gadgets.example.org: no way"}
-        assert cache.problems() == raised.value.problems
+            await cache.synced(timeout=9)
+        refused = {"gadgets.example.org": "watch gadgets.example.org: no way"}
+        assert raised.value.problems == refused | {"configmaps": "no answer yet"}
+        assert cache.problems() == refused
         running.cancel()
 
 

@@ -42,6 +42,7 @@ async def test_a_finalizer_patch_made_from_an_old_state_is_refused():
 
     with pytest.raises(Conflict):
         await world.client.merge_patch(CONFIGMAPS, key("a"), add_finalizer(record, FINALIZER))
+    assert add_finalizer(record, FINALIZER)["metadata"]["uid"] == record.meta.uid
 
 
 def test_nothing_is_added_to_an_object_that_is_going():
@@ -65,6 +66,15 @@ def test_an_object_gets_its_controller_once():
 
     assert [entry["uid"] for entry in obj["metadata"]["ownerReferences"]] == ["u2", "u1"]
     assert obj["metadata"]["ownerReferences"][1] == owner_reference(owner)
+    assert owner_reference(owner) == {
+        "apiVersion": "example.org/v1",
+        "kind": "Widget",
+        "name": "w",
+        "uid": "u1",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    assert owner_reference(owner, controller=False)["controller"] is False
     assert controlled_by(record_of({"kind": "Part", **obj}), owner)
     assert not controlled_by(record_of({"kind": "Part", **obj}), widget("w", uid="reborn"))
 
@@ -74,8 +84,10 @@ def test_another_objects_child_is_not_taken():
     obj = part()
     set_controller(obj, widget("first", uid="u1"))
 
-    with pytest.raises(AlreadyOwned, match="controlled by Widget first"):
+    with pytest.raises(AlreadyOwned, match=r"controlled by Widget first \(uid u1\)") as raised:
         set_controller(obj, widget("second", uid="u2"))
+    owner = raised.value.owner
+    assert (owner.api_version, owner.uid, owner.controller) == ("example.org/v1", "u1", True)
 
 
 @pytest.mark.parametrize("namespace", ["elsewhere", ""])

@@ -40,6 +40,19 @@ async def test_s43_many_keys_that_fail_at_once_are_spread():
     assert waits[100:] == [pytest.approx((n + 1) / 10) for n in range(20)]
 
 
+async def test_tokens_taken_in_advance_are_paid_back_with_time():
+    """Ten a second: who waits as long as told finds the next token as far away as before."""
+    clock = LoopClock()
+    bucket = TokenBucket(clock.monotonic, rate=10, burst=2)
+    assert [bucket.reserve() for _ in range(4)] == [0, 0, pytest.approx(0.1), pytest.approx(0.2)]
+
+    await clock.sleep(0.2)
+
+    assert bucket.reserve() == pytest.approx(0.1)
+    await clock.sleep(100)
+    assert [bucket.reserve() for _ in range(3)] == [0, 0, pytest.approx(0.1)]
+
+
 async def test_a_bucket_refills_with_time_but_not_beyond_its_size():
     """Two tokens at one per second: a third must wait; a long rest gives two again."""
     clock = LoopClock()

@@ -169,6 +169,52 @@ async def test_many_similar_events_are_combined(about):
     assert combined[0]["series"]["count"] == 11
 
 
+async def test_an_event_that_was_told_by_itself_goes_on_counting_by_itself(about):
+    """Also after others of its kind began to be combined."""
+    desk = Desk()
+    async with desk.open():
+        for number in [*range(12), 0, 0]:
+            desk.tell(about, message=f"try {number}")
+        await desk.clock.sleep(30)
+
+    counts = {e["note"]: e.get("series", {}).get("count", 1) for e in await desk.events()}
+    assert counts.pop("(combined from similar events): try 9") == 3
+    assert counts == {f"try {number}": 3 if number == 0 else 1 for number in range(9)}
+
+
+async def test_what_happens_while_an_event_is_written_is_counted_later(about):
+    """The answer took two seconds, in which it happened twice more."""
+    desk = Desk()
+    send = desk.cut.inner.send
+
+    async def slow(request, *, timeout=None):
+        answer = await send(request, timeout=timeout)
+        await desk.clock.sleep(2)
+        return answer
+
+    desk.cut.inner.send = slow
+    async with desk.open():
+        for _ in range(3):
+            desk.tell(about)
+            await desk.clock.sleep(0.5)
+        await desk.clock.sleep(30)
+
+    (event,) = await desk.events()
+    assert event["series"]["count"] == 3
+
+
+@pytest.mark.parametrize("name", ["a" * 253, "system:node"])
+async def test_an_event_has_a_name_that_the_server_accepts(name):
+    """Whatever the object is called: too long for a suffix, or no DNS name at all, like a role."""
+    desk = Desk()
+    async with desk.open():
+        desk.tell({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+        await desk.clock.sleep(1)
+
+    (event,) = await desk.events()
+    assert event["regarding"]["name"] == name
+
+
 async def test_too_many_events_about_one_object_are_dropped_and_counted(about):
     """Twenty-five at once, then one every five minutes, per source and object."""
     desk = Desk()
@@ -228,6 +274,7 @@ async def test_a_series_that_is_evicted_is_written_first(about):
     desk = Desk(cache_size=2)
     async with desk.open():
         desk.tell(about)
+        await desk.clock.sleep(1)
         desk.tell(about)
         for number in range(5):
             desk.tell({"kind": "ConfigMap", **configmap(f"c{number}")})

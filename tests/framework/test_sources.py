@@ -4,7 +4,7 @@ import pytest
 
 from kaito.framework import predicates
 from kaito.framework.events import Added, Deleted, Updated
-from kaito.framework.sources import at_start, for_object, mapped, owned_by
+from kaito.framework.sources import at_start, for_object, mapped, owned_by, reads
 from kaito.framework.workqueue import LOW_PRIORITY
 from kaito.kube.objects import ObjectKey, Resource
 from tests.framework.bench import PARTS, WIDGETS, ToldInformers, key, widget
@@ -118,24 +118,41 @@ def test_keys_at_the_start_need_no_informer():
     assert wanted == [(key("loop"), 0)]
 
 
-def test_options_of_a_source_reach_the_informer():
+SOURCES = {
+    "for_object": for_object,
+    "owned_by": lambda resource, **options: owned_by(resource, WIDGETS, **options),
+    "mapped": lambda resource, **options: mapped(
+        resource, lambda record: [record.meta.key], **options
+    ),
+    "reads": reads,
+}
+
+
+@pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
+def test_options_of_a_source_reach_the_informer(make):
     """Selectors and the like are the informer's business."""
     informers = ToldInformers()
 
-    for_object(WIDGETS, label_selector="a=b").declare(informers)
+    make(PARTS, label_selector="a=b").declare(informers)
 
-    assert informers.made[WIDGETS].options == {"label_selector": "a=b"}
+    assert informers.made[PARTS].options == {"label_selector": "a=b"}
 
 
-def test_a_predicate_holds_back_events():
+@pytest.mark.parametrize("kind", ["for_object", "owned_by", "mapped"])
+def test_a_predicate_holds_back_events(kind):
     """What it refuses enqueues nothing."""
     only_b = wanted_by(
-        for_object(WIDGETS, predicate=lambda event: event.record.meta.name == "b"),
-        Added(widget("a")),
-        Added(widget("b")),
+        SOURCES[kind](PARTS, predicate=lambda event: event.record.meta.name == "b"),
+        Added(owned("a", "a")),
+        Added(owned("b", "b")),
     )
 
     assert [name.name for name, _ in only_b] == ["b"]
+
+
+def test_a_kind_that_is_only_read_wants_nothing():
+    """Its changes are no reason to run."""
+    assert wanted_by(reads(PARTS), Added(owned("a", "a"))) == []
 
 
 CHANGES = {

@@ -304,6 +304,22 @@ async def test_what_was_deleted_is_gone_until_the_watch_has_caught_up() -> None:
     assert [r.meta.uid for r in store.list()] == ["another"]
 
 
+async def test_what_was_deleted_is_gone_with_all_that_bore_its_name_before() -> None:
+    """Deleted, made anew, and deleted again before the watch has brought any of it: nothing is
+    there. An answer to an earlier write that comes late changes nothing; a new object does."""
+    store, shard, _ = watched()
+    await shard.replace([widget_record("a", 1, uid="first")], "1", pause)
+    a = ObjectKey("ns", "a")
+    store.overlay_gone(shard, ("ns", "a"), "first", "1")
+    store.overlay(shard, widget_record("a", 3, uid="second"))
+    store.overlay_gone(shard, ("ns", "a"), "second", "3")
+    assert store.get(a) is None
+    store.overlay(shard, widget_record("a", 4, uid="second"))
+    assert store.get(a) is None
+    store.overlay(shard, third := widget_record("a", 6, uid="third"))
+    assert store.get(a) is third
+
+
 async def test_what_was_written_and_is_never_read_is_forgotten_all_the_same() -> None:
     """A writer that does not look again: the watch brings what it wrote, and no second copy of
     every object it ever wrote stays behind."""

@@ -34,6 +34,7 @@ from kaito.kube.errors import (
     TooManyRequests,
     TransportError,
 )
+from kaito.kube.labels import subdomain_problems
 from kaito.kube.objects import Json, Record
 from kaito.kube.resources import EVENTS
 
@@ -165,7 +166,7 @@ class EventSink:
         else:
             fresh = Series(
                 what=replace(what, note=note),
-                name=f"{what.regarding.name[:236]}.{self._random.getrandbits(64):016x}",
+                name=_name(what.regarding.name, self._random),
                 first=self._clock.wall(),
                 last=now,
                 last_wall=self._clock.wall(),
@@ -289,7 +290,7 @@ class EventSink:
                 await self._client.merge_patch(EVENTS, series.key, {"series": series.counts()})
             except NotFound:
                 # Events expire on the server, after an hour by default.
-                series.name = f"{series.name[:-16]}{self._random.getrandbits(64):016x}"
+                series.name = _name(series.what.regarding.name, self._random)
             else:
                 return
         try:
@@ -307,3 +308,10 @@ class EventSink:
             reason=series.what.reason,
             regarding=str(series.key),
         )
+
+
+def _name(regarding: str, random: Random) -> str:
+    """One that the server accepts: not every object bears a DNS name, and none may be so long."""
+    number = f"{random.getrandbits(64):016x}"
+    name = f"{regarding}.{number}"
+    return f"event.{number}" if subdomain_problems(name) else name

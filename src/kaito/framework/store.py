@@ -42,9 +42,18 @@ class _Overlay:
         return self.exact or not self.shard.has(key, self.uid)
 
     def over(self, base: Record | None) -> Record | None:
+        """What to read where the watches have brought `base`."""
         if self.record is None and base is not None and base.meta.uid != self.uid:
-            return base
+            # A successor. What bore the name before it is gone, too.
+            return base if newer_or_equal(base.meta.resource_version, self.version) else None
         return self.record
+
+    def yields_to(self, answer: Record) -> bool:
+        """Whether a write that was answered so came later, although both were under way at once.
+        Nothing comes later than the end of the same object."""
+        if not self.exact:
+            return answer.meta.uid != self.uid
+        return newer_or_equal(answer.meta.resource_version, self.version)
 
 
 @final
@@ -165,7 +174,7 @@ class Store:
         if shard.reached(version):
             return
         known = self._overlay(key)
-        if known is None or not known.exact or newer_or_equal(version, known.version):
+        if known is None or known.yields_to(answer):
             self._remember(key, _Overlay(shard, version, answer.meta.uid, shown))
 
     def _remember(self, key: Key, overlay: _Overlay) -> None:
