@@ -7,6 +7,7 @@ from typing import Final, final
 import aiohttp
 
 from kaito.apiserver.webhookcalls import CallFailed, Endpoint
+from kaito.kube.clienttls import client_context
 from kaito.kube.transport import Response
 
 Resolve = Callable[[str, str, int], tuple[str, int] | None]
@@ -31,7 +32,7 @@ class HttpsCaller:
             rest = url.removeprefix(f"https://{name}:{endpoint.service[2]}")
             url = f"https://{place[0]}:{place[1]}{rest}"
         try:
-            context = ssl.create_default_context(cadata=endpoint.ca_bundle.decode() or None)
+            context = client_context(cadata=endpoint.ca_bundle.decode() or None)
             return await _send(url, body, context, name)
         except (aiohttp.ClientError, OSError, ssl.SSLError, UnicodeDecodeError) as error:
             raise CallFailed(_unreached(error)) from error

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from kaito.kube.clienttls import client_context
 from kaito.kube.clock import Clock
 from kaito.kube.errors import KubeError
 from kaito.kube.objects import Json
@@ -126,7 +127,7 @@ class Credentials:
 def tls_context(material: Material) -> ssl.SSLContext:
     """A context that trusts what the material says and presents its certificate."""
     try:
-        context = ssl.create_default_context(cafile=material.ca_file, cadata=material.ca_pem)
+        context = client_context(cafile=material.ca_file, cadata=material.ca_pem)
     except OSError as error:
         source = material.ca_file or "the one given"
         raise CredentialsError(
