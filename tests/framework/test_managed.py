@@ -27,6 +27,9 @@ def test_an_entry_changes_hands() -> None:
 def test_entries_are_united_with_ours() -> None:
     """Several former managers and an apply of ours: one entry, with all their fields."""
     entries = [
+        entry("new", "Apply", {"f:status": {}}, subresource="status"),
+        entry("new", "Update", {"f:data": {"f:y": {}}}),
+        entry("else", "Apply", {"f:data": {"f:z": {}}}),
         entry("old", "Update", {"f:data": {".": {}, "f:a": {}}}),
         entry("stranger", "Update", {"f:data": {"f:x": {}}}),
         entry("older", "Update", {"f:data": {"f:b": {}}, "f:metadata": {"f:labels": {}}}),
@@ -35,13 +38,16 @@ def test_entries_are_united_with_ours() -> None:
     union = {"f:data": {"f:c": {}, ".": {}, "f:a": {}, "f:b": {}}, "f:metadata": {"f:labels": {}}}
     assert taken_over(entries, ["old", "older"], "new") == [
         entry("new", "Apply", union),
-        entries[1],
+        *entries[:3],
+        entries[4],
     ]
 
 
 def test_what_does_not_concern_us_stays() -> None:
     """Status entries, applies of others, entries in another version: not ours to take."""
     others = [
+        entry("new", "Update", {"f:data": {}}),
+        entry("new", "Apply", {"f:status": {}}, subresource="status"),
         entry("old", "Update", {"f:status": {}}, subresource="status"),
         entry("old", "Apply", {"f:data": {}}),
         entry("stranger", "Update", {"f:data": {}}),

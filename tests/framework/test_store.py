@@ -124,6 +124,27 @@ async def test_s28_an_index_added_while_a_replacement_yields_is_complete() -> No
     assert len(store.by_index("colour", "red")) == SLICE + 1
 
 
+async def test_s28_an_index_function_that_raises_harms_nobody(lines) -> None:
+    """The object is in the store and in no bucket of that index; that is logged; when it can be
+    judged again it is found, and what it leaves behind is nothing."""
+
+    def strict(record: Record) -> Sequence[str]:
+        return [record.meta.labels["colour"], record.meta.labels["size"]]
+
+    store, shard, _ = watched(strict=strict)
+    await shard.replace([widget_record("a", 1), widget_record("b", 2)], "2", pause)
+    assert len(store) == 2
+    assert [line["key"] for line in lines] == ["ns/a", "ns/b"]
+    both = {"colour": "red", "size": "xl"}
+    shard.upsert(widget_record("a", 3, labels=both))
+    shard.upsert(widget_record("b", 4, labels=both))
+    shard.upsert(widget_record("a", 5, labels=both | {"size": "s"}))
+    assert [record.meta.name for record in store.by_index("strict", "xl")] == ["b"]
+    shard.remove(widget_record("a", 6, labels=both))
+    shard.remove(widget_record("b", 7, labels=both))
+    assert list(shard.indexes["strict"].values()) == []
+
+
 async def test_s29_the_applied_version_follows_replace_event_bookmark_and_deletion() -> None:
     """`resource_version` is the version up to which the store has applied everything."""
     store, shard, _ = watched()

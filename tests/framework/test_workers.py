@@ -3,7 +3,9 @@
 import asyncio
 from contextvars import ContextVar
 
-from kaito.framework.reconcile import Done, current_key
+import pytest
+
+from kaito.framework.reconcile import Again, Done, current_key
 from kaito.framework.workers import RUNS_PER_TURN, TURN_SECONDS
 from kaito.kube.clock import LoopClock
 from tests.framework.bench import Bench, Scripted
@@ -125,6 +127,28 @@ async def test_a_run_that_cancels_its_own_task_takes_no_other_along():
     assert bench.counts() == {"success": 2}
     assert bench.value("controller_runtime_active_workers") == 0
     assert bench.controller.queue.unfinished() == 0
+
+
+async def test_what_a_run_answers_after_it_waited_counts_as_much():
+    """Again, an error, and a priority are not lost on the way through the waits."""
+
+    async def later(key):
+        await asyncio.sleep(1)
+        return Again(10)
+
+    async def failing(key):
+        await asyncio.sleep(1)
+        raise OSError("no route")
+
+    reconciler = Scripted(later, failing)
+    bench = Bench(reconciler)
+
+    async with bench.running():
+        bench.want("a", priority=3)
+        await bench.clock.sleep(12.5)
+
+    assert reconciler.times == [0, 11, pytest.approx(12.005)]
+    assert bench.counts() == {"requeue_after": 1, "error": 1, "success": 1}
 
 
 class Computing(LoopClock):

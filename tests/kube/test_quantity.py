@@ -1,12 +1,13 @@
 """Quantities: exact values, and the text that the API server writes back."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kaito.kube.quantity import InvalidQuantity, canonical, equal, parse
+from kaito.kube.quantity import InvalidQuantity, canonical, equal, in_milli, parse
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,23 @@ from kaito.kube.quantity import InvalidQuantity, canonical, equal, parse
 def test_a_quantity_is_written_as_the_server_writes_it(text, written):
     """Suffix as large as possible without a fraction, within the family that was given."""
     assert canonical(text) == written
+
+
+def test_many_quantities_are_written_as_the_server_writes_them():
+    """Drawn at random, of all families and lengths, with what apimachinery 0.36 makes of them."""
+    told = Path(__file__).with_name("quantities.txt").read_text().splitlines()
+    pairs = [tuple(line.split()) for line in told]
+    assert len(pairs) == 300
+    assert [(text, canonical(text)) for text, _ in pairs] == pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("1.5", "1.5"), ("0.0001", "1m"), ("-0.0001", "-1m"), ("1500u", "2m"), ("1.0001", "1001m")],
+)
+def test_in_milli_rounds_away_from_zero(text, written):
+    """What is exact in thousandths keeps its text."""
+    assert in_milli(text) == written
 
 
 @pytest.mark.parametrize(

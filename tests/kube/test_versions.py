@@ -32,3 +32,6 @@ def test_the_newest_prefers_what_can_be_compared():
     assert newest("", "9") == "9"
     assert newest("9", "") == "9"
     assert newest("", "") == ""
+    assert newest("odd", "9") == "9"
+    assert newest("9", "odd") == "9"
+    assert newest("odd", "") == newest("", "odd") == newest("odd", "0") == "odd"

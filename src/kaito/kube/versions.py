@@ -22,8 +22,6 @@ def newer_or_equal(a: str, b: str) -> bool:
 
 def newest(a: str, b: str) -> str:
     """The newer of two versions; a comparable one wins over one that is not."""
-    if not well_formed(a):
-        return b if well_formed(b) or not a else a
-    if not well_formed(b):
-        return a
-    return max(a, b, key=lambda version: (len(version), version))
+    if well_formed(a) and well_formed(b):
+        return max(a, b, key=lambda version: (len(version), version))
+    return b if well_formed(b) or not a else a
