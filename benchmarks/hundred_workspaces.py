@@ -24,13 +24,13 @@ from random import Random
 
 from benchmarks.parts import (
     USER,
+    connected,
     installed,
+    made_ready,
     namespaces,
     process,
     report,
-    seconds,
     until_gone,
-    until_ready,
     workspaces,
 )
 from tests.controlplane import programs
@@ -41,7 +41,6 @@ from tests.e2e.kubectl import ROOT
 from kaito.api.resources import WORKSPACES
 from kaito.framework.logging import configure_logging
 from kaito.framework.manager import Manager, ManagerOptions
-from kaito.kube.client import Client
 from kaito.kube.clock import ScaledClock, SystemClock
 from kaito.kube.credentials import load
 from kaito.kube.https import HttpsTransport
@@ -87,32 +86,20 @@ async def world(state, speed):
 
 
 async def measure(plane, count, parts, audit):
-    clock = SystemClock()
-    transport = HttpsTransport(await load(str(plane.kubeconfig("admin")), None, {}, clock=clock))
-    client = Client(transport, clock=clock, random=Random(7), user_agent="benchmark")
-    try:
+    async with connected(plane.kubeconfig("admin")) as client:
         for obj in namespaces(count):
             await client.create(NAMESPACES, obj)
         await asyncio.sleep(2)
         audit.read()
-        before = {name: seconds(pids) for name, pids in parts.items()}
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(until_ready(client, count))
-            for obj in workspaces(count):
-                group.create_task(client.create(WORKSPACES, obj))
-        took = time.monotonic() - began
-        after = {name: seconds(pids) for name, pids in parts.items()}
+        took, used = await made_ready(client, count, parts)
         await asyncio.sleep(2)
-        report(count, took, {name: after[name] - before[name] for name in parts}, audit.read())
+        report(count, took, used, audit.read())
         began = time.monotonic()
         for obj in workspaces(count):
             meta = obj["metadata"]
             await client.delete(WORKSPACES, ObjectKey(meta["namespace"], meta["name"]))
         await until_gone(client)
         print(f"deleted in {time.monotonic() - began:.1f} s")
-    finally:
-        await transport.close()
 
 
 def run(count, speed, *, unlimited):

@@ -5,14 +5,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import yaml
 from tests.e2e.kubectl import INFERENCE, ROOT, Kubectl
 
 from kaito.api.resources import NODECLAIMS, WORKSPACES
+from kaito.kube.client import Client
+from kaito.kube.clock import SystemClock
+from kaito.kube.credentials import load
+from kaito.kube.https import HttpsTransport
 
 USER = "system:serviceaccount:kaito-system:kaito"
 NAMESPACE_OF = "bench-{}"
@@ -30,6 +36,17 @@ def installed(plane, folder):
     path = plane.state / "operator.kubeconfig"
     path.write_text(json.dumps(document))
     return path
+
+
+@asynccontextmanager
+async def connected(path):
+    """The administrator at work."""
+    clock = SystemClock()
+    transport = HttpsTransport(await load(str(path), None, {}, clock=clock))
+    try:
+        yield Client(transport, clock=clock, random=Random(7), user_agent="benchmark")
+    finally:
+        await transport.close()
 
 
 def namespaces(count):
@@ -104,6 +121,18 @@ async def until_ready(client, count, patience=600):
 def is_ready(record):
     conditions = record.get("status", "conditions") or ()
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+async def made_ready(client, count, parts):
+    """Create so many at once; the seconds until all are Ready, and what each part used for it."""
+    before = {name: seconds(pids) for name, pids in parts.items()}
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(until_ready(client, count))
+        for obj in workspaces(count):
+            group.create_task(client.create(WORKSPACES, obj))
+    took = time.monotonic() - began
+    return took, {name: seconds(pids) - before[name] for name, pids in parts.items()}
 
 
 async def until_gone(client, patience=600):

@@ -14,19 +14,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing
 from pathlib import Path
-from random import Random
 
 from benchmarks.parts import (
     USER,
     changes,
+    connected,
     installed,
+    made_ready,
     namespaces,
     process,
     report,
     seconds,
-    until_ready,
     workspaces,
 )
 from tests.controlplane import programs
@@ -37,10 +37,6 @@ from tests.manifests.rendering import planned
 
 from kaito.api.names import Label
 from kaito.api.resources import NODECLAIMS, WORKSPACES
-from kaito.kube.client import Client
-from kaito.kube.clock import SystemClock
-from kaito.kube.credentials import load
-from kaito.kube.https import HttpsTransport
 from kaito.kube.objects import ObjectKey
 from kaito.kube.resources import (
     CONTROLLERREVISIONS,
@@ -57,16 +53,6 @@ from kaito.manifests.render import render_all
 STAMP = "2026-01-01T00:00:00Z"
 APPLIED = {"ControllerRevision": CONTROLLERREVISIONS, "Service": SERVICES}
 WORKLOAD = {"StatefulSet": STATEFULSETS}
-
-
-@asynccontextmanager
-async def connected(path):
-    clock = SystemClock()
-    transport = HttpsTransport(await load(str(path), None, {}, clock=clock))
-    try:
-        yield Client(transport, clock=clock, random=Random(7), user_agent="benchmark")
-    finally:
-        await transport.close()
 
 
 def true(*types):
@@ -136,14 +122,7 @@ async def by_the_operator(plane, count, parts):
             await asyncio.sleep(0.1)
         await asyncio.sleep(2)
         audit.read()
-        before = {name: seconds(pids) for name, pids in parts.items()}
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(until_ready(client, count))
-            for obj in workspaces(count):
-                group.create_task(client.create(WORKSPACES, obj))
-        took = time.monotonic() - began
-        used = {name: seconds(pids) - before[name] for name, pids in parts.items()}
+        took, used = await made_ready(client, count, parts)
         await asyncio.sleep(5)
         report(count, took, used, audit.read())
 

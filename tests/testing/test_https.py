@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -36,19 +37,29 @@ def kubectl(kubeconfig, *arguments, text=""):
     ).stdout
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on this machine")
-def test_the_example_works_as_a_program_for_a_user_of_kubectl(served_api):
-    """Definitions from --crds, a site by `kubectl apply`, a child that is served; then SIGTERM."""
-    program = [sys.executable, str(FILE)]
+@contextmanager
+def running(file, kubeconfig):
+    """A program of an operator, its definitions applied first."""
+    program = [sys.executable, str(file)]
     environ = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(FOLDER.parents[1] / "src"), *sys.path]),
     }
     crds = subprocess.run([*program, "--crds"], capture_output=True, env=environ, check=True)
-    kubectl(served_api.kubeconfig, "apply", "-f", "-", text=crds.stdout.decode())
-    options = ["--kubeconfig", str(served_api.kubeconfig), "--leader-elect"]
+    kubectl(kubeconfig, "apply", "-f", "-", text=crds.stdout.decode())
+    options = ["--kubeconfig", str(kubeconfig), "--leader-elect"]
     process = subprocess.Popen([*program, *options], env=environ, stderr=subprocess.PIPE)
     try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on this machine")
+def test_the_example_works_as_a_program_for_a_user_of_kubectl(served_api):
+    """Definitions from --crds, a site by `kubectl apply`, a child that is served; then SIGTERM."""
+    with running(FILE, served_api.kubeconfig) as process:
         kubectl(served_api.kubeconfig, "apply", "-f", str(FOLDER / "website.yaml"))
         served_api.run(lambda api: api.wait(DEPLOYMENTS, HELLO))
         kubectl(served_api.kubeconfig, "wait", "website/hello", "--for=condition=Ready=false")
@@ -57,24 +68,12 @@ def test_the_example_works_as_a_program_for_a_user_of_kubectl(served_api):
         assert "configmap/hello" in told
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on this machine")
 def test_the_forty_lines_as_their_page_shows_them(served_api):
     """The commands of docs/framework.md, and the table that kubectl prints there."""
-    program = [sys.executable, str(PAGE_FILE)]
-    environ = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(FOLDER.parents[1] / "src"), *sys.path]),
-    }
-    crds = subprocess.run([*program, "--crds"], capture_output=True, env=environ, check=True)
-    kubectl(served_api.kubeconfig, "apply", "-f", "-", text=crds.stdout.decode())
-    options = ["--kubeconfig", str(served_api.kubeconfig), "--leader-elect"]
-    process = subprocess.Popen([*program, *options], env=environ, stderr=subprocess.PIPE)
-    try:
+    with running(PAGE_FILE, served_api.kubeconfig):
         kubectl(served_api.kubeconfig, "apply", "-f", str(FOLDER / "page.yaml"))
         served_api.run(lambda api: api.wait(DEPLOYMENTS, HELLO))
         counts = {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}
@@ -85,9 +84,6 @@ def test_the_forty_lines_as_their_page_shows_them(served_api):
         )
         kubectl(served_api.kubeconfig, "wait", "page/hello", "--for=condition=Ready")
         told = kubectl(served_api.kubeconfig, "get", "pages")
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
     text = (FOLDER.parents[1] / "docs" / "framework.md").read_text(encoding="utf-8")
     shown = text.split("$ kubectl get pages\n")[1].split("```")[0]
     assert [line.split()[:-1] for line in told.splitlines()] == [
