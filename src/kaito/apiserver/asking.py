@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from kaito.apiserver.core import Core, encode
+import msgspec
+
 from kaito.apiserver.status import Refused
 from kaito.apiserver.webhookcalls import CallFailed, Endpoint, WebhookCaller, posted
 from kaito.kube.objects import Json
@@ -48,7 +49,7 @@ class Unanswered(Exception):
 class Answers:
     """What one request has learned from webhooks so far."""
 
-    core: Core
+    new_uid: Callable[[], str]
     caller: Callable[[], WebhookCaller | None]
     known: dict[bytes, Any] = field(default_factory=dict)
     born: Json = field(default_factory=dict)
@@ -67,8 +68,8 @@ class Answers:
             raise internal("webhooks and strategies never agree on this object")
         questions = unanswered.questions
         for question in questions:
-            question.review["request"]["uid"] = self.core.storage.new_uid()
-        asked = [(q.endpoint, encode(q.review), q.timeout) for q in questions]
+            question.review["request"]["uid"] = self.new_uid()
+        asked = [(q.endpoint, msgspec.json.encode(q.review), q.timeout) for q in questions]
         found = await posted(self.caller(), asked)
         for question, answer in zip(questions, found, strict=True):
             self.known |= question.read(answer, question.review["request"]["uid"])

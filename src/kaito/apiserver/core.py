@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import msgspec
 
+from kaito.apiserver.asking import Answers
 from kaito.apiserver.kinds import Kind, Kinds
 from kaito.apiserver.routing import Target
 from kaito.apiserver.schemas import KindSchema, Schemas
@@ -14,9 +15,6 @@ from kaito.apiserver.storage import Bucket, Storage
 from kaito.kube.clock import Clock, rfc3339
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.transport import Request
-
-if TYPE_CHECKING:
-    from kaito.apiserver.asking import Answers
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -75,7 +73,7 @@ class Call:
     target: Target
     kind: Kind
     warnings: list[str] = field(default_factory=list)
-    answers: "Answers | None" = None
+    answers: Answers | None = None
     """What webhooks said; None where none can be asked."""
     reviewed: bool = False
     """Webhooks of admission are asked."""

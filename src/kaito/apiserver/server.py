@@ -163,7 +163,7 @@ class ApiServer:
     async def _attempted(self, call: Call) -> Response | Stream:
         """Answer until nothing is left to ask; every attempt is the same but for what is known."""
         core = self.core
-        answers = Answers(core, lambda: self.webhooks)
+        answers = Answers(core.storage.new_uid, lambda: self.webhooks)
         seed, moment = core.random.getrandbits(64), core.clock.wall()
         while True:
             same = replace(core, random=Random(seed), moment=moment)

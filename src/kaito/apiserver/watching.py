@@ -132,7 +132,7 @@ class Watcher:
         """Lines of events until the timeout, or until history has moved past this reader."""
         if self.call.answers is not None:
             # The attempts are over, and so is the moment at which they were made.
-            self.call = replace(self.call, core=self.call.answers.core)
+            self.call = replace(self.call, core=replace(self.call.core, moment=None))
         core = self.call.core
         bucket = core.bucket(self.call.kind)
         clock = core.clock.monotonic
@@ -214,7 +214,7 @@ class Watcher:
         asked, first = self.call.answers, self._first_table
         if asked is None or self.call.kind.webhook is None:
             return self._drain(bucket)
-        answers = Answers(asked.core, asked.caller)
+        answers = Answers(asked.new_uid, asked.caller)
         self.call = replace(self.call, answers=answers)
         while True:
             try:

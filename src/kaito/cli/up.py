@@ -2,29 +2,15 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal
 
 import click
 
+from kaito.cli.asked import Asked
 from kaito.cli.durations import Duration
 from kaito.cli.failure import INTERRUPTED, OK, USAGE, Failure, unwrapped
-from kaito.cli.inputs import Document, documents
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The command line."""
-
-    documents: tuple[Document, ...]
-    namespace: str
-    until_ready: bool
-    timeout: float
-    port: int
-    kubeconfig: Path | None
-    world_speed: float
+from kaito.cli.inputs import documents
 
 
 @click.command("up")

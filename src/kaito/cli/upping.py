@@ -19,12 +19,12 @@ from kaito.app.front import Front
 from kaito.app.operator import serve
 from kaito.cli import kubeconfig
 from kaito.cli.applying import Applier, in_order
+from kaito.cli.asked import Asked
 from kaito.cli.durations import Stopwatch
 from kaito.cli.failure import OK, REFUSED, TIMEOUT
 from kaito.cli.following import Follower
 from kaito.cli.journey import Journey, Sight, Stage, is_ready, stalled
 from kaito.cli.progress import line
-from kaito.cli.up import Asked
 from kaito.framework.conditions import Condition
 from kaito.kube.objects import ObjectKey
 from kaito.simulator.loopback import LoopbackDoor
