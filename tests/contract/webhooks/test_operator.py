@@ -232,13 +232,11 @@ async def rotated(world: World) -> None:
     """Work goes on while authorities come and leaves are replaced; no request fails."""
     reads = world.metrics.certificate_reads._value.get
     bundles, lives, first = set(), 0, reads()
-    while reads() < first + ROTATIONS:
+    # On a slow machine several rotations may pass in one life: all three are waited for.
+    while min(reads() - first, len(bundles) - 1, lives - 1) < ROTATIONS:
+        bundles.add(content_of(await world.client.get(SECRETS, SECRET))[BUNDLE])
         await one_life(world, f"k{lives}")
         lives += 1
-        bundles.add(content_of(await world.client.get(SECRETS, SECRET))[BUNDLE])
-    await one_life(world, "last")
-    assert len(bundles) > ROTATIONS
-    assert lives > ROTATIONS
     assert world.metrics.certificate_errors._value.get() == 0
     assert world.metrics.panics._value.get() == 0
 
