@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from kaito.api.resources import WORKSPACES
 from kaito.kube.objects import ObjectKey
-from kaito.kube.resources import CONFIGMAPS, PODS, SERVICES, STATEFULSETS
+from kaito.kube.resources import CONFIGMAPS, JOBS, PODS, SERVICES, STATEFULSETS
 from kaito.manifests.options import RenderOptions
-from tests.scenarios.world import SETTINGS, inference, world
+from tests.scenarios.world import SETTINGS, inference, seed, world
 
 NAME = "workspace-phi-4-mini"
 KEY = ObjectKey("default", NAME)
@@ -76,6 +76,29 @@ async def test_a_newer_operator_restarts_nothing():
         assert await pod_uid(here) != uid
         assert (await here.condition(NAME, "UpdateAvailable"))["status"] == ""
         await newer.stop()
+
+
+async def test_a_workspace_may_change_its_work():
+    """The engine makes way for a training on the machine that is there, and the other way round."""
+    async with world() as here:
+        operator = here.operator()
+        await here.apply(inference())
+        await here.ready(NAME)
+
+        training = {"inference": None, "tuning": seed()["tuning"]}
+        await here.client.merge_patch(WORKSPACES, KEY, training)
+        await here.clock.sleep(60)
+        await here.ready(NAME)
+        assert (await here.condition(NAME, "JobStarted"))["status"] == "True"
+
+        engine = {"inference": inference()["inference"], "tuning": None}
+        await here.client.merge_patch(WORKSPACES, KEY, engine)
+        await here.clock.sleep(60)
+        await here.ready(NAME)
+
+        assert await here.count(JOBS) == 0
+        assert here.arm.meter.pools_created == 1
+        await operator.stop()
 
 
 async def test_drift_is_healed():

@@ -21,7 +21,8 @@ def outdated(observed: Observed, revision: Revision) -> tuple[tuple[Resource, Re
     """Workloads that have to go before those of `revision` can be made.
 
     A Job of another revision, as its template cannot be changed, and the server of what it made;
-    a StatefulSet whose unchangeable fields are wanted otherwise; a workload of another kind.
+    a StatefulSet whose unchangeable fields are wanted otherwise, or of another revision where a
+    Job is wanted, which needs its GPUs; a Deployment where anything else is wanted.
     """
     job, stateful_set = observed.job, observed.stateful_set
     wanted = revision.rendered.workload
@@ -32,7 +33,7 @@ def outdated(observed: Observed, revision: Revision) -> tuple[tuple[Resource, Re
         found.append((JOBS, job))
         if stateful_set is not None:
             found.append((STATEFULSETS, stateful_set))
-    elif stateful_set is not None and _must_be_made_anew(stateful_set, wanted):
+    elif stateful_set is not None and _must_go(stateful_set, revision):
         found.append((STATEFULSETS, stateful_set))
     return tuple(found)
 
@@ -44,9 +45,10 @@ def _is_of_another(job: Record, revision: Revision) -> bool:
     return job.meta.annotations.get(Annotation.REVISION) != str(revision.number)
 
 
-def _must_be_made_anew(live: Record, wanted: Json) -> bool:
+def _must_go(live: Record, revision: Revision) -> bool:
+    wanted = revision.rendered.workload
     if wanted["kind"] != STATEFULSETS.kind:
-        return False
+        return live.meta.annotations.get(Annotation.REVISION) != str(revision.number)
     return _unchangeable(live.get("spec")) != _unchangeable(wanted["spec"])
 
 
