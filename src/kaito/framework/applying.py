@@ -35,7 +35,7 @@ class ApplyOptions:
     hash_annotation: str
     """The annotation that holds the hash of the intent."""
     adopt_managers: tuple[str, ...] = ()
-    """Field managers of programs that wrote such objects before us, and do so no more."""
+    """Field managers of programs that wrote such objects before us and no longer do."""
     list_keys: ListKeys | None = None
     """Of a custom resource; built-in kinds are known."""
 
@@ -46,7 +46,8 @@ class Created:
 
     record: Record
     rewritten: tuple[str, ...] = ()
-    """Paths where the server made something else of the intent; told once per uid and intent."""
+    """Paths where the server stored something other than the intent; reported once per uid and
+    intent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,8 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminating:
-    """One of that name is being deleted. Nothing was done; its end brings the next run."""
+    """An object of that name is being deleted. Nothing was done; the next run comes when it is
+    gone."""
 
     record: Record
 
@@ -78,7 +80,7 @@ class NameConflict:
     """The name is taken by an object that is not ours. Nothing was written."""
 
     owner: str
-    """Whose it is, for people."""
+    """Whose it is, in words for people."""
 
 
 _NOBODY = "an owner that it does not name"

@@ -24,7 +24,7 @@ class Condition:
 
 
 def condition(type_: str, holds: bool | None, reason: str, message: str = "") -> Condition:
-    """True or False as `holds`, Unknown where it is None."""
+    """A condition that is True or False as `holds` says, Unknown where that is None."""
     status: Status = "Unknown" if holds is None else "True" if holds else "False"
     return Condition(type=type_, status=status, reason=reason, message=message)
 

@@ -47,7 +47,7 @@ class Guard(Protocol):
 class ConsistentClient:
     """The verbs of `kaito.kube.client.Client` for writes; reads come from the cache.
 
-    Every write asks the fence first. Whoever is written to is remembered under the key being
+    Every write asks the fence first. What is written is remembered under the key being
     reconciled (`kaito.framework.reconcile.current_key`); outside of a reconcile nobody waits.
     """
 

@@ -52,7 +52,7 @@ class ControllerOptions:
     sync_timeout: float = 120.0
     """Seconds that the sources may take to deliver what is there; controller-runtime's."""
     tenant: Callable[[ObjectKey], Hashable] = _namespace
-    """Whose key this is; tenants take turns."""
+    """The tenant that a key belongs to; tenants take turns."""
     limits: RateLimitOptions = DEFAULT_LIMITS
     leader: bool = True
     """Whether only the leader runs this."""
@@ -109,7 +109,7 @@ class Controller:
         return self._queue
 
     def enqueue(self, key: ObjectKey, *, after: float = 0.0, priority: int = 0) -> None:
-        """Want a key for a reason that no source sees."""
+        """Queue a key for a reason that no source can see."""
         self.queue.add_after(key, after, priority=priority)
 
     def bind(self, environment: Environment) -> None:
@@ -166,8 +166,9 @@ class Controller:
         """One more source, while this runs; returns when it has delivered what there is.
 
         From then on, runs may read that kind. For kinds that come and go; those that are known
-        belong into the constructor, because no run starts before they are complete. Cancelling it
-        ends the source. Raises RuntimeError when the controller is not, or no longer, at work.
+        beforehand belong in the constructor, because no run starts before they are complete.
+        Cancelling it ends the source. Raises RuntimeError when the controller is not, or no
+        longer, at work.
         """
         if self._environment is None:
             raise RuntimeError(f"controller {self.name} was not added to a manager")
@@ -186,7 +187,8 @@ class Controller:
         self._stores.add(feed.informer.store)
 
     def unwatch(self, resource: Resource) -> None:
-        """End the sources of a kind, as a rule before `Cache.forget`. Keys that are wanted stay."""
+        """End the sources of a kind, as a rule before `Cache.forget`. Keys that are queued stay
+        queued."""
         for feed in [feed for feed in self._feeds if feed.resource == resource]:
             self._end(feed)
 

@@ -1,4 +1,5 @@
-"""Finalizers, as patches with a precondition: a list is replaced whole, so nobody may be faster."""
+"""Finalizers, as merge patches with a precondition: they replace the whole list, and must not
+undo what somebody else has just written."""
 
 from kaito.kube.objects import Json, Record
 

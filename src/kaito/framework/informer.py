@@ -101,11 +101,12 @@ class Informer:
     def subscribe(self, handler: Handler, name: str = "", *, resync: float = 0.0) -> Subscription:
         """Call `handler` for every object and then for every change, in order.
 
-        What is there already is told as `Added` with `initial` set. The handler runs on the loop,
-        must be quick, and does not stop anything by raising: that is logged and counted.
+        Objects that are there already come as `Added` with `initial` set. The handler runs on the
+        loop and must be quick; when it raises, that is logged and counted, and everything else goes
+        on.
 
-        With `resync`, every so many seconds, give or take a tenth, it is also told of every object
-        that is there: as `Updated`, with the same record as old and new.
+        With `resync`, every so many seconds, give or take a tenth, it is also called for every
+        object that is there: with `Updated`, with the same record as old and new.
         """
         subscription = Subscription(handler, name or self.resource.group_kind, self._count)
         present = [Added(record, initial=True) for record in self._held()]
@@ -122,7 +123,7 @@ class Informer:
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """The handler is not called again; what it was yet to be told is dropped."""
+        """The handler is not called again; events that still wait for it are dropped."""
         subscription.close()
         self._subscriptions.remove(subscription)
         if (resync := self._resyncs.pop(subscription, None)) is not None:

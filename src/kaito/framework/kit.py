@@ -1,6 +1,6 @@
 """What a small operator imports, in one place; every name is explained where it lives.
 
-Nothing is made here. Whoever needs more imports the module it is in.
+Nothing is defined here; everything else is imported from the module that it is in.
 """
 
 from kaito.framework.applying import ApplyOptions, NameConflict

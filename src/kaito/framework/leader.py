@@ -1,8 +1,8 @@
 """Leader election on Leases: what to do, given what is known and what the clock says.
 
-Everything here is pure. Time of others is never read: a lease is judged by how long *we* have seen
-it unchanged on our own monotonic clock, so clocks that differ by hours do no harm; only clocks that
-run at different speeds could, beyond the ratio of lease duration to renew deadline.
+Everything here is pure. The clocks of others are never read: a lease is judged by how long *we*
+have seen it unchanged on our own monotonic clock, so clocks that differ by hours do no harm; only
+clocks that run at different speeds could, beyond the ratio of lease duration to renew deadline.
 
     no lease               -> Create
     held by nobody, or us  -> Take
@@ -30,7 +30,7 @@ class LeaderOptions:
     """Of the Lease; names the set of controllers that must not run twice."""
     lease_duration: float = 14.0
     """How long a standby waits after the last renewal it saw. Client-go's 15, less one: so that
-    whoever counts from a leader's death has the next one within 15 seconds, requests included."""
+    within 15 seconds of a leader's death there is a new one, requests included."""
     renew_deadline: float = 10.0
     """How long a leader tries to renew; it writes nothing after that."""
     retry_period: float = 2.0
@@ -145,7 +145,8 @@ def claim(before: Lease | None, me: str, now: str, options: LeaderOptions) -> Le
 
 
 def release(before: Lease, now: str) -> Lease:
-    """The lease as we leave it: held by nobody, and over in a second for those who only count."""
+    """The lease as we leave it: held by nobody, and expired in a second for those who go by its
+    duration."""
     return Lease(
         duration=1, acquired=now, renewed=now, transitions=before.transitions
     )  # fmt: skip

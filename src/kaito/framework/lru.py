@@ -1,4 +1,4 @@
-"""A mapping that forgets what was not used for longest, or for long."""
+"""A mapping that forgets what was used least recently, or not for a long time."""
 
 import math
 from collections import OrderedDict

@@ -1,7 +1,7 @@
 """Taking over fields: moving entries of `managedFields` from former writers to ourselves.
 
-A field that another manager owns is not removed when we leave it out of an apply. Whoever takes
-over objects that a program wrote by create and update must first take over its entries.
+A field that another manager owns is not removed when we leave it out of an apply. So before we
+apply to objects that another program wrote by create and update, its entries must become ours.
 """
 
 from collections.abc import Collection, Sequence

@@ -27,7 +27,7 @@ def freeze() -> None:
 
 
 def thaw() -> None:
-    """Take it all back: for programs that go on without the caches, and for tests."""
+    """Undo `freeze`: for programs that go on without the caches, and for tests."""
     gc.unfreeze()
     gc.set_threshold(*_DEFAULT)
 

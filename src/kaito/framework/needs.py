@@ -37,8 +37,8 @@ class Reached(NamedTuple):
 class Vanished(NamedTuple):
     """An object must be gone from a shard that has applied everything up to its last version.
 
-    A deletion has no version that the one who asked for it is told; but an object that was there
-    at `version` and is not there later has been deleted.
+    Whoever deletes an object is not told the version of the deletion; but an object that was
+    there at `version` and is not there later has been deleted.
     """
 
     shard: Shard

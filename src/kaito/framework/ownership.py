@@ -1,4 +1,4 @@
-"""Owner references: who is collected together with whom."""
+"""Owner references: what the garbage collector deletes together with its owner."""
 
 from kaito.kube.objects import Json, OwnerReference, Record, key_of
 

@@ -7,7 +7,8 @@ out, and `/healthz/NAME` asks a single one.
 from collections.abc import Callable, Collection, Mapping
 
 Check = Callable[[], str | None]
-"""None when all is well, else what is wrong. Quick, and without secrets: anybody may read it."""
+"""None when all is well, else what is wrong. It must be quick, and its text without secrets:
+anybody may read it."""
 
 
 def probe(

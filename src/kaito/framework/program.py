@@ -134,7 +134,7 @@ def main(
     arguments: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> int:
-    """A whole program: reads its options, runs until it is told to stop, and says how it went.
+    """A whole program: reads its options, runs until it is told to stop, and returns how it went.
 
     `definitions` are what `--crds` prints. `arguments` and `environ` are the process's own unless
     given; of the environment only what `credentials.load` looks at is read. The answer is the exit

@@ -18,7 +18,7 @@ class RateLimitOptions:
     base: float = 0.005
     """Seconds to wait after the first failure of a key; each further one doubles it."""
     maximum: float = 1000.0
-    """Seconds that a key waits at most."""
+    """The longest that a key waits, in seconds."""
     rate: float = 10.0
     """Retries per second, all keys together, in the long run."""
     burst: int = 100

@@ -53,7 +53,7 @@ class RecorderOptions:
 
     queue_size: int = 1000
     similar_limit: int = 10
-    """So many events that differ only in their note are told one by one ..."""
+    """As many events that differ only in their note are written one by one ..."""
     similar_window: float = 600.0
     """... unless it has been quiet for that long in between."""
     spam_burst: int = 25
@@ -62,13 +62,13 @@ class RecorderOptions:
     first_repeat: float = 10.0
     """The first repetition waits that long for others, then the series is written."""
     refresh: float = 1800.0
-    """A series that goes on is written that often."""
+    """A series that goes on is written once in so long."""
     finish: float = 360.0
     """A series without news for that long is over; such an event is then a new object."""
     tries: int = 12
     retry_pause: float = 10.0
     flush: float = 5.0
-    """A stop may take that long."""
+    """How long a stop may take to write what is left."""
 
 
 DEFAULTS = RecorderOptions()

@@ -105,14 +105,14 @@ class WorkQueue(Generic[K]):
     # ---- adding
 
     def add(self, key: K, *, priority: int = 0) -> None:
-        """Want `key` now; cancels a pending delay, keeping the higher priority."""
+        """Queue `key` now; cancels a pending delay, keeping the higher priority."""
         if self._closed:
             return
         delayed = self._waiting.pop(key, None)
         self._want(key, priority if delayed is None else max(priority, delayed.priority))
 
     def add_after(self, key: K, seconds: float, *, priority: int = 0) -> None:
-        """Want `key` in that many seconds; of several delays the earliest wins."""
+        """Queue `key` in that many seconds; of several delays the earliest wins."""
         if seconds <= 0:
             self.add(key, priority=priority)
             return
@@ -125,7 +125,7 @@ class WorkQueue(Generic[K]):
             self._delay(key, self._now() + seconds, priority)
 
     def add_rate_limited(self, key: K, *, priority: int = 0) -> None:
-        """Want `key` again after a failure: later the more often it failed."""
+        """Queue `key` again after a failure: later the more often it failed."""
         if not self._closed:
             self.add_after(key, self._limiter.when(key), priority=priority)
 
@@ -170,7 +170,7 @@ class WorkQueue(Generic[K]):
         self._settle()
 
     def unpark(self, key: K) -> None:
-        """What `done` is to a key in hand: if it was wanted meanwhile it is ready again.
+        """The end of `park`: if the key was wanted meanwhile it is ready again.
 
         Not after the shutdown, draining or not: whoever would take it may have left by then.
         """
