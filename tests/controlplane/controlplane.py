@@ -60,6 +60,8 @@ class Options:
     """Of the API server; 0 takes a free one."""
     controllers: bool = True
     scheduler: bool = True
+    accounts: bool = False
+    """Pods must have a ServiceAccount, which the controllers make soon after each namespace."""
     audit: bool = False
     """Write one JSON line per request to `audit.log` in the state folder."""
     unlimited: bool = False
@@ -191,7 +193,6 @@ class ControlPlane:
             service_account_issuer="https://kubernetes.default.svc",
             service_account_key_file=key,
             service_account_signing_key_file=key,
-            disable_admission_plugins="ServiceAccount",
             allow_privileged=True,
             endpoint_reconciler_type="none",
             feature_gates=_ALONE,
@@ -201,6 +202,8 @@ class ControlPlane:
 
     def _server_extras(self) -> dict[str, object]:
         extras: dict[str, object] = {}
+        if not self._options.accounts:
+            extras["disable_admission_plugins"] = "ServiceAccount"
         if self._options.audit:
             policy = self.state / "audit-policy.json"
             policy.write_text(json.dumps(_AUDIT_POLICY))

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from kaito.apiserver.door import in_process
-from kaito.apiserver.server import ApiServer
+from kaito.apiserver.server import ApiServer, ApiServerOptions
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock
@@ -17,15 +17,17 @@ from kaito.simulator.nodes.options import NodeOptions
 from kaito.testing.waiting import Waiting
 from tests.simulator.machines import GpuMachines
 
+_PLAIN = ApiServerOptions()
+
 
 class TestWorld:
     """What a test sees of it."""
 
     __test__ = False
 
-    def __init__(self) -> None:
+    def __init__(self, options: ApiServerOptions) -> None:
         self.clock = LoopClock()
-        self.server = ApiServer(clock=self.clock, random=Random(1))
+        self.server = ApiServer(clock=self.clock, random=Random(1), options=options)
         self.client = Client(
             in_process(self.server), clock=self.clock, random=Random(2), user_agent="test"
         )
@@ -64,9 +66,10 @@ async def world(
     *,
     nodes: bool = True,
     options: NodeOptions | None = None,
+    server: ApiServerOptions = _PLAIN,
 ) -> AsyncIterator[TestWorld]:
     """An API server with the nodes group, and whatever else `add` puts on the manager."""
-    made = TestWorld()
+    made = TestWorld(server)
     manager = Manager(
         in_process(made.server),
         clock=made.clock,

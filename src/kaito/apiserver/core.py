@@ -45,6 +45,8 @@ class Core:
     storage: Storage
     kinds: Kinds
     schemas: Schemas
+    demands_accounts: bool = False
+    """Pods must have a ServiceAccount, and get what it brings."""
     moment: datetime | None = None
     """When the request at hand is answered, however often that is attempted."""
 

@@ -54,6 +54,8 @@ class Draft:
     storage: Storage
     random: Random
     warn: Callable[[str], None]
+    demands_accounts: bool = False
+    """A pod must have a ServiceAccount."""
 
 
 Hook = Callable[[Draft], None]
@@ -66,6 +68,9 @@ class Strategy:
 
     defaults: tuple[Hook, ...] = ()
     """Run with the schema's defaults: the writer owns what they set."""
+    admit: tuple[Hook, ...] = ()
+    """Admission that needs nobody's answer: run on creates before mutating webhooks are asked, and
+    again on what they made of the object. Nobody owns what they set."""
     prepare: tuple[Hook, ...] = ()
     """Run on creates and on updates of the whole object: nobody owns what they set."""
     generation: bool = False

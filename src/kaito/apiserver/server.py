@@ -54,6 +54,9 @@ class ApiServerOptions:
 
     window: Window = field(default_factory=Window)
     """How long watches can be resumed."""
+    demands_accounts: bool = False
+    """Admission by ServiceAccount, which needs somebody who makes the `default` one of each
+    namespace, as `kaito.simulator.controllers` do. Without (as in envtest) pods get no account."""
     token_key: bytes = b""
     """Signs tokens of service accounts; empty: a secret one, made at the start."""
 
@@ -98,6 +101,7 @@ class ApiServer:
             storage=Storage(clock=clock, random=random, window=options.window),
             kinds=kinds,
             schemas=Schemas(),
+            demands_accounts=options.demands_accounts,
         )
         self.rbac: Final = Rbac(self.core.storage)
         self.tokens: Final = Tokens(self.core, options.token_key or secrets.token_bytes(32))

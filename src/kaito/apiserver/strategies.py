@@ -44,16 +44,18 @@ def node(draft: Draft) -> None:
         taints.append({"key": _NOT_READY, "effect": "NoSchedule"})
 
 
+def admit_pod(draft: Draft) -> None:
+    """Priority and tolerations of a new pod."""
+    spec = draft.obj.setdefault("spec", {})
+    _prioritise(draft, spec)
+    _tolerate(spec)
+
+
 def pod(draft: Draft) -> None:
-    """Tolerations, account, class of service and phase of a new pod."""
+    """Class of service and phase of a new pod."""
     if draft.old is not None:
         return
     spec = draft.obj.setdefault("spec", {})
-    account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
-    spec["serviceAccountName"] = spec["serviceAccount"] = account
-    spec.setdefault("enableServiceLinks", True)
-    _prioritise(draft, spec)
-    _tolerate(spec)
     status: Json = {"phase": "Pending"}
     if spec.get("schedulingGates"):
         since = draft.obj["metadata"]["creationTimestamp"]

@@ -162,15 +162,16 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     if not owned:
         track_update(call, None, obj, options)
     name = "" if generated else obj["metadata"].get("name") or ""
+    check_namespace_exists(call, obj)
+    _run(kind.strategy.admit, call, obj, None)
     if call.reviewed:
-        check_namespace_exists(call, obj)
         obj = reviewing.mutate_new(call, obj, options, name)
         metadata.check_namespace(kind, obj, call.target.namespace)
+        _run(kind.strategy.admit, call, obj, None)
     _prepare(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
     judge(call, obj, None)
     escalation.check(call, obj, None)
-    check_namespace_exists(call, obj)
     reviewing.validate(call, obj, None, options, name)
     _check_free(call, obj, generated=generated)
     _warn(call, obj)
@@ -207,7 +208,14 @@ def _prepare(call: Call, obj: Json, old: Json | None) -> None:
 
 def _run(hooks: tuple[Hook, ...], call: Call, obj: Json, old: Json | None) -> None:
     core = call.core
-    draft = Draft(obj=obj, old=old, storage=core.storage, random=core.random, warn=call.warn)
+    draft = Draft(
+        obj=obj,
+        old=old,
+        storage=core.storage,
+        random=core.random,
+        warn=call.warn,
+        demands_accounts=core.demands_accounts,
+    )
     for hook in hooks:
         hook(draft)
 

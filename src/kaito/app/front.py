@@ -13,7 +13,7 @@ from typing import Final, final
 
 from kaito.apiserver.certificates import Authority
 from kaito.apiserver.https import HttpsDoor
-from kaito.apiserver.server import ApiServer
+from kaito.apiserver.server import ApiServer, ApiServerOptions
 from kaito.kube.clock import Clock, SystemClock
 
 _REST: Final = (
@@ -53,7 +53,8 @@ class Front:
 async def opened(options: FrontOptions, random: Random) -> AsyncIterator[Front]:
     """Serve until the block ends. Raises OSError where the port is taken."""
     clock = SystemClock()
-    server = ApiServer(clock=clock, random=Random(random.getrandbits(64)))
+    accounts = ApiServerOptions(demands_accounts=True)
+    server = ApiServer(clock=clock, random=Random(random.getrandbits(64)), options=accounts)
     authority = Authority(clock)
     async with HttpsDoor(server, port=options.port, authority=authority) as door:
         yield Front(

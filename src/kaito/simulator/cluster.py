@@ -6,7 +6,7 @@ what is slow in reality (cloud, machines, pods, engines), which may run faster.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -17,14 +17,15 @@ from kaito.apiserver.server import ADMIN, ApiServer, ApiServerOptions, User
 from kaito.framework.events import Event
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.clock import Clock
-from kaito.kube.objects import ObjectKey, Record
-from kaito.kube.resources import NODES
+from kaito.kube.objects import ObjectKey, Record, Resource
+from kaito.kube.resources import NODES, SERVICEACCOUNTS
 from kaito.kube.transport import Transport
 from kaito.simulator import system
 from kaito.simulator.arm.endpoint import ArmEndpoint
 from kaito.simulator.arm.machines import Machine
 from kaito.simulator.arm.pools import ArmOptions
 from kaito.simulator.controllers import group as control_plane
+from kaito.simulator.controllers.namespace import DEFAULT_ACCOUNT
 from kaito.simulator.engine import Engine, EngineOptions
 from kaito.simulator.nodes import group as nodes_group
 from kaito.simulator.nodes.options import NodeOptions
@@ -40,7 +41,9 @@ READY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    server: ApiServerOptions = field(default_factory=ApiServerOptions)
+    server: ApiServerOptions = field(
+        default_factory=lambda: ApiServerOptions(demands_accounts=True)
+    )
     arm: ArmOptions = field(default_factory=ArmOptions)
     nodes: NodeOptions = field(default_factory=NodeOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -148,18 +151,25 @@ class Cluster:
             raise failure
 
     async def _ready(self) -> None:
-        """Wait until both groups are at work and the system node is Ready."""
+        """Wait until both groups are at work, pods have an account and the system node is Ready."""
         await self._controllers.cache.synced(READY_SECONDS)
         await self._agents.cache.synced(READY_SECONDS)
-        if not self.options.system_node:
-            return
+        account = ObjectKey("default", DEFAULT_ACCOUNT)
+        await self._seen(self._controllers, SERVICEACCOUNTS, account, lambda _: True)
+        if self.options.system_node:
+            await self._seen(self._agents, NODES, ObjectKey("", system.NAME), _is_usable)
+
+    async def _seen(
+        self, by: Manager, resource: Resource, key: ObjectKey, holds: Callable[[Record], bool]
+    ) -> None:
+        """Wait until a group sees this object as it should be."""
         up = asyncio.Event()
 
         def see(event: Event) -> None:
-            if event.record.key == ObjectKey("", system.NAME) and _is_usable(event.record):
+            if event.record.key == key and holds(event.record):
                 up.set()
 
-        informer = self._agents.cache.informer(NODES)
+        informer = by.cache.informer(resource)
         subscription = informer.subscribe(see, "cluster")
         try:
             async with asyncio.timeout(READY_SECONDS):

@@ -19,7 +19,7 @@ from typing import Any
 from kaito.apiserver.certificates import Authority
 from kaito.apiserver.door import in_process
 from kaito.apiserver.https import HttpsDoor, Tokens
-from kaito.apiserver.server import ADMIN, ApiServer, User
+from kaito.apiserver.server import ADMIN, ApiServer, ApiServerOptions, User
 from kaito.framework.manager import Manager, ManagerOptions
 from kaito.kube.clock import ScaledClock, SystemClock
 from kaito.kube.credentials import load
@@ -32,7 +32,7 @@ from kaito.simulator.nodes import group as nodes_group
 from kaito.simulator.nodes.group import Nodes
 from kaito.simulator.nodes.https import KubeletDoor
 from kaito.simulator.nodes.options import NodeOptions
-from tests.controlplane.controlplane import ControlPlane
+from tests.controlplane.controlplane import ControlPlane, Options
 from tests.e2e.looping import LoopThread
 from tests.simulator.machines import Switchboard
 from tests.simulator.world import running
@@ -126,7 +126,7 @@ def real(programs: Path) -> Iterator[Site]:
     """A real control plane, with the simulated machines alone."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        ControlPlane(programs, Path(folder)) as plane,
+        ControlPlane(programs, Path(folder), Options(accounts=True)) as plane,
         LoopThread() as thread,
         _living(thread, _real(plane)) as (_, machines),
     ):
@@ -169,7 +169,8 @@ def _living(thread: LoopThread, life: AbstractAsyncContextManager[Living]) -> It
 @asynccontextmanager
 async def _embedded(state: Path) -> AsyncIterator[Living]:
     clock = SystemClock()
-    server = ApiServer(clock=clock, random=Random(1))
+    accounts = ApiServerOptions(demands_accounts=True)
+    server = ApiServer(clock=clock, random=Random(1), options=accounts)
     authority = Authority(clock)
     (state / "ca.pem").write_bytes(authority.pem)
     users = Tokens({"admin": _ADMIN, "operator": _OPERATOR})

@@ -48,6 +48,7 @@ _CLIENTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^WARNING: version difference between client.*\n?", ""),
         (r"^ *(?:Kube-Proxy Version|Mountable secrets|Tokens):.*\n?", ""),
         (r"^ *creationTimestamp: null\n?", ""),
+        (r"^( *)(?:ConfigMapOptional: +<nil>|Optional: +false)$", r"\1Optional: false"),
         (r"^All commands and output from this session will be recorded.*\n?", ""),
         (r"^--profile=legacy is deprecated.*\n?", ""),
         (r"^error: unable to upgrade connection", "Error from server (NotImplemented)"),

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.workloads import scene as scenes
 from tests.contract.workloads.scene import Scene
 from tests.controlplane import needed, programs
-from tests.controlplane.controlplane import ControlPlane
+from tests.controlplane.controlplane import ControlPlane, Options
 
 _BOTH = [
     "embedded",
@@ -23,7 +23,10 @@ def plane() -> Iterator[ControlPlane]:
     folder = needed.folder()
     if not programs.has_controllers(folder):
         pytest.skip(f"there are no controllers in {folder}: `make controlplane` builds them")
-    with TemporaryDirectory() as state, ControlPlane(folder, Path(state)) as up:
+    with (
+        TemporaryDirectory() as state,
+        ControlPlane(folder, Path(state), Options(accounts=True)) as up,
+    ):
         yield up
 
 

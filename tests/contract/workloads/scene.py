@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 
+from kaito.apiserver.server import ApiServerOptions
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock, ScaledClock, SystemClock
 from kaito.kube.credentials import load
 from kaito.kube.errors import NotFound
 from kaito.kube.https import HttpsTransport
 from kaito.kube.objects import Json, ObjectKey, Record, Resource
-from kaito.kube.resources import EVENTS, NAMESPACES, NODES
+from kaito.kube.resources import EVENTS, NAMESPACES, NODES, SERVICEACCOUNTS
 from kaito.simulator.controllers.group import add_control_plane
 from kaito.simulator.engine import Engine
 from kaito.simulator.nodes.group import run_nodes
@@ -149,7 +150,8 @@ def without_chance(text: str) -> str:
 
 @asynccontextmanager
 async def embedded() -> AsyncIterator[Scene]:
-    async with world(add_control_plane, options=FAST) as there:
+    accounts = ApiServerOptions(demands_accounts=True)
+    async with world(add_control_plane, options=FAST, server=accounts) as there:
         await there.clock.sleep(1)
         yield Scene(there.client, there.machines, there.clock, "default", patience=PATIENCE * SPEED)
 
@@ -165,6 +167,8 @@ async def real(plane: ControlPlane) -> AsyncIterator[Scene]:
     machines = GpuMachines(fast)
     try:
         await client.create(NAMESPACES, {"metadata": {"name": namespace}})
+        scene = Scene(client, machines, clock, namespace)
+        await scene.until(SERVICEACCOUNTS, "default", lambda _: True)
         engine = Engine(fast)
 
         async def run(stop: asyncio.Event) -> None:
@@ -180,7 +184,7 @@ async def real(plane: ControlPlane) -> AsyncIterator[Scene]:
             )
 
         async with running(run):
-            yield Scene(client, machines, clock, namespace)
+            yield scene
             for machine in machines.current():
                 machines.switch_off(machine.name)
             await clock.sleep(0.5)
