@@ -129,8 +129,10 @@ async def test_a_run_that_cancels_its_own_task_takes_no_other_along():
     assert bench.controller.queue.unfinished() == 0
 
 
-async def test_what_a_run_answers_after_it_waited_counts_as_much():
-    """Again, an error, and a priority are not lost on the way through the waits."""
+@pytest.mark.parametrize("timeout", [None, 5])
+async def test_what_a_run_answers_after_it_waited_counts_as_much(timeout, lines):
+    """Again and an error are not lost on the way through the waits, whether there is a deadline or
+    not; one that was met is heard of no more."""
 
     async def later(key):
         await asyncio.sleep(1)
@@ -141,14 +143,18 @@ async def test_what_a_run_answers_after_it_waited_counts_as_much():
         raise OSError("no route")
 
     reconciler = Scripted(later, failing)
-    bench = Bench(reconciler)
+    bench = Bench(reconciler, reconcile_timeout=timeout)
 
     async with bench.running():
-        bench.want("a", priority=3)
-        await bench.clock.sleep(12.5)
+        bench.want("a")
+        await bench.clock.sleep(100)
 
     assert reconciler.times == [0, 11, pytest.approx(12.005)]
     assert bench.counts() == {"requeue_after": 1, "error": 1, "success": 1}
+    assert bench.value("controller_runtime_reconcile_timeouts_total") == 0
+    assert bench.value("controller_runtime_reconcile_time_seconds_sum") == pytest.approx(2)
+    assert [line["event"] for line in lines if line["level"] == "error"] == ["reconcile failed"]
+    assert [line["seconds"] for line in lines if line["level"] == "error"] == [1]
 
 
 class Computing(LoopClock):
@@ -158,6 +164,28 @@ class Computing(LoopClock):
 
     def monotonic(self):
         return super().monotonic() + self.computed
+
+
+async def test_the_deadline_of_a_run_counts_from_its_first_step():
+    """What it computed before it first had to wait is part of its time."""
+    clock, cancelled = Computing(), []
+
+    async def compute_and_wait(key):
+        clock.computed += 3
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            cancelled.append(asyncio.get_running_loop().time())
+            raise
+
+    bench = Bench(Scripted(compute_and_wait), clock=clock, reconcile_timeout=5)
+
+    async with bench.running():
+        await asyncio.sleep(10)
+        bench.want("a")
+        await asyncio.sleep(50)
+
+    assert cancelled == [pytest.approx(12)]
 
 
 async def test_runs_that_compute_do_not_keep_the_loop_to_themselves():

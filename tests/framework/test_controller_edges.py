@@ -1,0 +1,140 @@
+"""A controller at its edges: wanted from outside, waiting for the cache, ended by the fence."""
+
+import asyncio
+import inspect
+
+import pytest
+
+from kaito.framework.controller import Controller
+from kaito.framework.events import Added
+from kaito.framework.fence import Fenced
+from kaito.framework.ratelimit import RateLimitOptions
+from tests.framework.bench import WIDGETS, Bench, Scripted, key, widget
+
+
+async def test_a_key_that_is_wanted_from_outside_says_when_and_how_much():
+    """By an admin call or a callback of a cloud: at once and with no priority, or as told."""
+    reconciler = Scripted()
+    bench = Bench(reconciler, concurrency=1)
+    with pytest.raises(RuntimeError, match="controller free was not added to a manager"):
+        Controller("free", reconciler, []).enqueue(key("a"))
+
+    async with bench.running(synced=False):
+        bench.tell(Added(widget("told")))
+        bench.controller.enqueue(key("plain"))
+        bench.controller.enqueue(key("urgent"), priority=1)
+        bench.controller.enqueue(key("later"), after=5)
+        bench.sync()
+        await bench.clock.sleep(6)
+
+    assert reconciler.names == ["urgent", "told", "plain", "later"]
+    assert reconciler.times[-1] == 5
+
+
+async def test_a_controller_belongs_to_one_manager_and_runs_there_alone():
+    """Added twice, or run, stopped and watched without a manager: refused by name."""
+    bench = Bench(Scripted())
+    with pytest.raises(RuntimeError, match="controller widgets was added twice"):
+        bench.controller.bind(bench.controller._environment)
+    with pytest.raises(RuntimeError, match="controller free was not added to a manager"):
+        await Controller("free", Scripted(), []).run()
+
+
+async def test_limits_of_a_controller_are_those_of_its_queue():
+    """The options say how retries are spread."""
+    reconciler = Scripted(OSError(), OSError())
+    bench = Bench(reconciler, limits=RateLimitOptions(base=3))
+
+    async with bench.running():
+        bench.want("a")
+        await bench.clock.sleep(10)
+
+    assert reconciler.times == [0, 3, 9]
+
+
+class Lagging:
+    """Says that the cache is behind for keys that it was told about, until a moment."""
+
+    def __init__(self, until):
+        self.until, self.asked = until, []
+
+    def behind(self, key):
+        self.asked.append(key.name)
+        return self.until.get(key.name)
+
+
+async def test_a_key_whose_cache_is_behind_is_parked_and_holds_no_worker():
+    """With one worker the next key runs; the parked one runs when the cache has caught up."""
+    caught_up = asyncio.get_running_loop().create_future()
+    consistency = Lagging({"a": caught_up})
+    reconciler = Scripted()
+    bench = Bench(reconciler, concurrency=1, consistency=consistency)
+
+    async with bench.running():
+        bench.want("a", "b")
+        await bench.clock.sleep(3)
+        assert reconciler.names == ["b"]
+        assert bench.value("workqueue_parked", name="widgets") == 1
+        bench.want("a")
+        del consistency.until["a"]
+        caught_up.set_result(None)
+        await bench.clock.sleep(1)
+
+    assert reconciler.names == ["b", "a"]
+    assert consistency.asked == ["a", "b", "a"]
+
+
+async def test_a_parked_key_survives_a_failing_question_and_does_not_delay_the_stop(lines):
+    """Failing to find out is a warning and a rate-limited retry; stopping drops parked keys."""
+    failing, never = (asyncio.get_running_loop().create_future() for _ in range(2))
+    failing.set_exception(OSError("no route"))
+    consistency = Lagging({"a": failing, "b": never})
+    reconciler = Scripted()
+    bench = Bench(reconciler, consistency=consistency)
+
+    async with bench.running():
+        bench.want("a", "b")
+        await bench.clock.sleep(0.001)
+        del consistency.until["a"]
+        await bench.clock.sleep(1)
+
+    assert reconciler.names == ["a"]
+    assert reconciler.times == [pytest.approx(0.005)]
+    assert [line["error"] for line in lines if line["level"] == "warning"] == ["no route"]
+    assert bench.clock.monotonic() == pytest.approx(1.001)
+
+
+async def test_a_stop_just_after_a_key_was_parked_leaves_no_question_unasked():
+    """The wait for the cache that had not yet begun is closed, not dropped with a warning."""
+    bench = Bench(Scripted(), consistency=Lagging({}))
+
+    async def caught_up():
+        raise AssertionError("it was not to begin")
+
+    def behind(key):
+        asyncio.get_running_loop().call_soon(bench.controller.stop)
+        waits.append(caught_up())
+        return waits[0]
+
+    waits, bench.controller._environment.consistency.behind = [], behind
+    async with bench.running():
+        bench.want("a")
+        await bench.clock.sleep(1)
+    assert inspect.getcoroutinestate(waits[0]) == inspect.CORO_CLOSED
+
+
+async def test_a_fenced_run_ends_the_controller():
+    """A write after the lease was lost is not retried: the error leaves the controller."""
+    together = ExceptionGroup("tasks", [OSError("another trouble"), Fenced("not the leader")])
+    bench = Bench(Scripted(together))
+
+    async def run():
+        async with bench.running():
+            bench.want("a")
+            await bench.clock.sleep(1)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await run()
+
+    assert raised.value.subgroup(Fenced) is not None
+    assert len(bench.told.made[WIDGETS].listening) == 0
