@@ -25,7 +25,7 @@ def parse(text: str) -> float:
 
 def _positive(seconds: float) -> float:
     if not 0 < seconds < float("inf"):
-        raise ValueError("a duration must be more than nothing")
+        raise ValueError("a duration must be longer than zero")
     return seconds
 
 

@@ -1,9 +1,9 @@
 """One pass over the bytes of a watch event: its type, its metadata, the rest as it came.
 
 To split an object into its top-level fields and then decode some of them reads the metadata twice.
-A struct that names the fields is decoded in one go, but which fields a kind has nobody tells us
-beforehand. So they are learned: the struct knows the names seen so far and forbids any other, and
-who meets another decodes that event the general way and tells us its names.
+A struct that names the fields is decoded in one go, but nobody tells us beforehand which fields
+a kind has. So they are learned: the struct knows the names seen so far and forbids any other,
+and who meets another decodes that event the general way and tells us its names.
 """
 
 from collections.abc import Callable, Iterable

@@ -29,7 +29,8 @@ class Requests:
     def of(
         self, *, agent: str = "", resource: str = "", verbs: frozenset[str] | None = None
     ) -> list[RequestInfo]:
-        """Those of a program (the beginning of its user agent), to a plural, with these verbs."""
+        """Those of a program (`agent`: how its user agent begins), to a plural, with these
+        verbs."""
         return [
             info
             for info in self.all

@@ -146,7 +146,7 @@ class WebhookServer:
 
     def _add(self, path: str, respond: _Respond) -> None:
         if not path.startswith("/") or path in self._responders:
-            raise ValueError(f"{path!r} is taken, or no path")
+            raise ValueError(f"{path!r} is taken, or does not begin with a slash")
         self._responders[path] = respond
         self.metrics.expect(path)
 

@@ -1,4 +1,4 @@
-"""The door with a lock: the endpoint over HTTPS on loopback, for the SDK as it ships."""
+"""The endpoint over HTTPS on loopback, for the SDK as it ships."""
 
 from typing import Final, Self, final
 
