@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import msgspec
 import yaml
 
-from kaito.apiserver import gojson, metadata, writing
+from kaito.apiserver import bodies, gojson, metadata, writing
 from kaito.apiserver.apply import apply
 from kaito.apiserver.core import Call
 from kaito.apiserver.goprint import plain
@@ -79,7 +79,7 @@ def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
     strict = call.kind.custom and options.validation == "Strict"
     told = compact(new) if strict else ""  # decoding prunes in place
     try:
-        writing.clean(call, altered, options, _repeated(call))
+        bodies.clean(call, altered, options, _repeated(call))
     except Refused as refused:
         raise _unfit(call, new, refused, told) from refused
     return {**altered, **kept}
@@ -87,7 +87,7 @@ def _altered(call: Call, live: Json, options: WriteOptions) -> Json:
 
 def _check_head(call: Call, new: Json) -> None:
     try:
-        writing.check_head(call, new)
+        bodies.check_head(call, new)
     except Refused as refused:
         if call.kind.custom:
             raise
@@ -266,7 +266,7 @@ def _applied(call: Call, live: Json | None, config: Json, options: WriteOptions)
     )
     obj = applied.obj
     metadata.check_name(obj, call.target.name)
-    writing.clean(call, obj, options, [])
+    bodies.clean(call, obj, options, [])
     return obj
 
 

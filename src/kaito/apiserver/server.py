@@ -8,6 +8,7 @@ from typing import Final, final
 
 from kaito.apiserver import (
     admission,
+    bodies,
     bootstrap,
     catalog,
     crds,
@@ -237,7 +238,7 @@ class ApiServer:
     def _review(self, call: Call) -> Response:
         resource = call.kind.resource
         question = typed_body(call, resource.group, resource.kind)
-        writing.check_head(call, question)
+        bodies.check_head(call, question)
         question = partreviews.question(call, question, reviews.UNANSWERED[resource.plural])
         body = reviews.answer(call, question, self.rbac, self.tokens)
         return respond(call, body, 201, accepted(call.request))
@@ -273,7 +274,7 @@ def _write(call: Call) -> Response:
     options = write_options(call)
     match call.target.verb:
         case "create" if not call.target.name:
-            written = writing.create(call, writing.decode_body(call, options), options)
+            written = writing.create(call, bodies.decode(call, options), options)
         case "update" if call.target.name:
             written = writing.replace(call, options)
         case "patch" if call.target.name:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from kaito.apiserver import deleting, forms, partreviews, patching, writing
+from kaito.apiserver import bodies, deleting, forms, partreviews, patching, writing
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import ScalePaths
 from kaito.apiserver.options import DeleteOptions, WriteOptions, typed_body, write_options
@@ -272,7 +272,7 @@ def _reviewed_token(call: Call, request: Json) -> Json:
 def finalize(call: Call) -> Json:
     """PUT of `namespaces/finalize`: takes finalizers off the spec, and so may end the namespace."""
     options = write_options(call)
-    asked = writing.decode_body(call, options)
+    asked = bodies.decode(call, options)
     finalizers = dig(asked, "spec.finalizers") or []
 
     def alter(live: Json) -> Json:

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-import yaml
-
-from kaito.apiserver import escalation, forms, gojson, goyaml, metadata, names, protobuf, reviewing
+from kaito.apiserver import bodies, escalation, forms, metadata, names, reviewing
 from kaito.apiserver.builtin import warnings
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
 from kaito.apiserver.managedfields import same_but_for_time
-from kaito.apiserver.options import WriteOptions, body_object
+from kaito.apiserver.options import WriteOptions
 from kaito.apiserver.ownership import track_update
 from kaito.apiserver.policies import judge
 from kaito.apiserver.status import (
@@ -23,19 +21,16 @@ from kaito.apiserver.status import (
     Cause,
     Refused,
     already_exists,
-    bad_request,
     conflict,
     forbidden,
     invalid,
     invalid_value,
     not_found,
-    unsupported_media,
 )
 from kaito.apiserver.storage import Stored
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import CRDS, NAMESPACES
 
-_BODIES: Final = ("application/json", "application/yaml", protobuf.MEDIA)
 _NAME_TRIES: Final = 8
 
 
@@ -46,100 +41,6 @@ class Written:
 
     obj: Json
     created: bool = False
-
-
-def decode_body(call: Call, options: WriteOptions) -> Json:
-    """The body as an object of the kind that the path names, unknown fields dealt with."""
-    media = call.request.headers.get("content-type", "application/json").partition(";")[0]
-    body = call.request.body
-    doubles: list[str] = []
-    if media == "application/yaml":
-        obj, doubles = _yaml_object(body)
-    elif media in ("application/json", protobuf.MEDIA, ""):
-        obj = body_object(body, call.kind.resource.kind)
-        if media != protobuf.MEDIA and (doubles := gojson.doubled(body, obj)):
-            obj = obj if call.kind.custom else gojson.merged(body)
-    else:
-        raise unsupported_media(_BODIES)
-    check_head(call, obj)
-    clean(call, obj, options, doubles if options.validation != "Ignore" else [])
-    return obj
-
-
-def _yaml_object(body: bytes) -> tuple[Json, list[str]]:
-    """The object, and the keys that it has twice."""
-    try:
-        obj, repeated = goyaml.load(body)
-    except yaml.YAMLError as error:
-        raise bad_request(f"the object provided is unrecognized: yaml: {error}") from error
-    if not isinstance(obj, dict):
-        raise bad_request("the object provided is unrecognized: it is not an object")
-    return obj, repeated
-
-
-def _strictly(doubles: list[str]) -> list[str]:
-    """Keys that YAML has twice are one error of its reader."""
-    if not doubles or not doubles[0].startswith("line "):
-        return doubles
-    return ["\n  ".join(("yaml: unmarshal errors:", *doubles))]
-
-
-def check_head(call: Call, obj: Json) -> None:
-    """apiVersion and kind must be the path's; built-in kinds may leave them out."""
-    kind = call.kind
-    given, version = obj.get("kind") or "", obj.get("apiVersion") or ""
-    wanted = kind.resource.kind
-    if kind.custom:
-        if not given:
-            body = _shown(call)
-            raise bad_request(
-                f"the object provided is unrecognized (must be of type {wanted}): "
-                f"Object 'Kind' is missing in '{body}' ({body})"
-            )
-        if version and version != kind.resource.api_version:
-            raise bad_request(
-                f"the API version in the data ({version}) does not match the expected API version "
-                f"({kind.resource.api_version})"
-            )
-    if kind.custom and given != wanted:
-        why = f'Invalid value: "{given}": must be {wanted}'
-        name = (obj.get("metadata") or {}).get("name") or ""
-        raise invalid(kind.resource.group, given, name, [Cause("kind", "FieldValueInvalid", why)])
-    if given and given != wanted:
-        raise bad_request(
-            f'{given} in version "{version or kind.resource.version}" cannot be handled as a '
-            f"{wanted}: converting ({version}.{given}) to ({kind.resource.group or 'core'}."
-            f"{wanted}): unknown conversion"
-        )
-    if version and version != kind.resource.api_version:
-        raise bad_request(
-            f'{given or wanted} in version "{version}" cannot be handled as a {wanted}: no kind '
-            f'"{given or wanted}" is registered for version "{version}" in scheme '
-            '"pkg/runtime/scheme.go:111"'
-        )
-    obj["kind"], obj["apiVersion"] = wanted, kind.resource.api_version
-
-
-def _shown(call: Call) -> str:
-    return call.request.body.decode("utf-8", "replace")
-
-
-def clean(call: Call, obj: Json, options: WriteOptions, doubles: list[str]) -> None:
-    """Prune and canonicalise; complain as strictly as the client asked."""
-    schema = call.core.schema(call.kind)
-    complaints = call.core.schemas.decode(schema, obj) if schema is not None else []
-    told = [*doubles, *complaints]
-    if not told or options.validation == "Ignore":
-        return
-    if options.validation == "Strict":
-        kind = call.kind.resource
-        told = [*_strictly(doubles), *complaints]
-        raise bad_request(
-            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: strict '
-            f"decoding error: {', '.join(told)}"
-        )
-    for text in told:
-        call.warn(text)
 
 
 def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False) -> Written:
@@ -469,7 +370,7 @@ def finish(call: Call, last: Json, options: WriteOptions) -> Json:
 
 def replace(call: Call, options: WriteOptions) -> Written:
     """PUT: the body takes the place of what is stored, or is created where the kind allows it."""
-    obj = decode_body(call, options)
+    obj = bodies.decode(call, options)
     metadata.check_name(obj, call.target.name)
     creates = call.kind.strategy.creates_on_update and not call.target.subresource
     if creates and call.core.bucket(call.kind).get(call.key) is None:
