@@ -6,13 +6,14 @@ removed, and `~/.kube/config` is refused whatever it contains.
 
 import os
 import tempfile
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from kaito.cli.failure import REFUSED, Failure
 from kaito.cli.output import yaml_text
+from kaito.kube.kubeconfig import kubeconfig, with_certificate
+from kaito.kube.objects import Json
 
 MARK: Final = "# Written by kaito for an embedded cluster; it is removed when that cluster stops."
 
@@ -38,25 +39,12 @@ class Access:
 
 def text(access: Access) -> str:
     """The kubeconfig, with everything in it and nothing beside it."""
-    user: dict[str, str] = {}
-    if access.token:
-        user["token"] = access.token
+    user: Json = {"token": access.token} if access.token else {}
     if access.certificate_pem:
-        user["client-certificate-data"] = b64encode(access.certificate_pem).decode()
-        user["client-key-data"] = b64encode(access.key_pem).decode()
-    cluster = {
-        "server": access.server,
-        "certificate-authority-data": b64encode(access.ca_pem).decode(),
-    }
-    context = {"cluster": NAME, "user": NAME, "namespace": access.namespace}
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": NAME,
-        "clusters": [{"name": NAME, "cluster": cluster}],
-        "users": [{"name": NAME, "user": user}],
-        "contexts": [{"name": NAME, "context": context}],
-    }
+        user |= with_certificate(access.certificate_pem, access.key_pem)
+    config = kubeconfig(
+        NAME, server=access.server, ca_pem=access.ca_pem, user=user, namespace=access.namespace
+    )
     return f"{MARK}\n{yaml_text(config)}"
 
 

@@ -7,7 +7,6 @@ A test pays for what it uses: the framework and HTTPS are imported when they are
 """
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer, ApiServerOptions
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock, LoopClock, SystemClock
+from kaito.kube.kubeconfig import kubeconfig, with_certificate
 from kaito.kube.objects import Json, ObjectKey
 from kaito.kube.resources import CRDS
 from kaito.kube.transport import Transport
@@ -32,7 +32,6 @@ from kaito.testing.loop import VirtualTimeLoop
 from kaito.testing.waiting import Waiting
 
 if TYPE_CHECKING:
-    from kaito.apiserver.https import HttpsDoor
     from kaito.framework.manager import Manager
     from kaito.testing.operating import Operator
 
@@ -129,7 +128,9 @@ class EmbeddedApi:
             admin = door.authority.client("kubernetes-admin", ("system:masters",))
             path = folder / "kubeconfig"
             path.touch(mode=0o600)
-            path.write_bytes(_kubeconfig(door, admin.certificate, admin.key))
+            user = with_certificate(admin.certificate, admin.key)
+            config = kubeconfig(_NAME, server=door.url, ca_pem=door.ca_pem, user=user)
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(config)))  # JSON is YAML
             yield HttpsApi(url=door.url, kubeconfig=path)
 
 
@@ -147,26 +148,3 @@ async def embedded_api(
 def _established(conditions: list[Json] | None) -> bool:
     found = {entry["type"]: entry["status"] for entry in conditions or ()}
     return found.get("Established") == "True"
-
-
-def _kubeconfig(door: "HttpsDoor", certificate: bytes, key: bytes) -> bytes:
-    """JSON is YAML."""
-    cluster = {
-        "server": door.url,
-        "certificate-authority-data": b64encode(door.ca_pem).decode(),
-    }
-    user = {
-        "client-certificate-data": b64encode(certificate).decode(),
-        "client-key-data": b64encode(key).decode(),
-    }
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": _NAME,
-        "clusters": [{"name": _NAME, "cluster": cluster}],
-        "users": [{"name": _NAME, "user": user}],
-        "contexts": [
-            {"name": _NAME, "context": {"cluster": _NAME, "user": _NAME, "namespace": "default"}}
-        ],
-    }
-    return msgspec.json.format(msgspec.json.encode(config))
