@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from kaito.framework.controller import Controller
 from kaito.framework.reading import NotAwaited
-from kaito.framework.reconcile import Calling, Done
+from kaito.framework.reconcile import Done
 from kaito.framework.sources import for_object
 from kaito.kube.objects import ObjectKey, Resource
 from kaito.kube.resources import CONFIGMAPS, CRDS
@@ -167,10 +167,14 @@ async def test_a_source_that_is_added_late_is_readable_once_it_is_complete(embed
         await Controller("x", reading, []).watch(for_object(CONFIGMAPS))
 
 
+async def nothing(key):
+    return Done()
+
+
 async def test_a_source_that_never_becomes_complete_can_be_given_up(embedded_api):
     """A kind that nobody serves: waiting for it is cancelled, and then nobody listens to it."""
     async with embedded_api() as api:
-        controller = Controller("late", Calling(None), [])
+        controller = Controller("late", nothing, [])
         async with api.operator(lambda manager: manager.add(controller)) as operator:
             await api.clock.sleep(1)
             with pytest.raises(TimeoutError):

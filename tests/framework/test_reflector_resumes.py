@@ -257,6 +257,8 @@ async def test_s24_a_missing_kind_is_looked_for_every_ten_seconds() -> None:
         stream(added(widget("b", 9)), end(10), HANG),
     ) as f:
         await asyncio.sleep(15)
+        told = "widgets.example.org/v1 is not served; is its definition installed?"
+        assert told in f.informer.problem
         assert "could not find" in f.informer.problem
         assert f.script.times() == [0, 10]
         await asyncio.sleep(10)

@@ -15,6 +15,7 @@ from kaito.framework.fence import Fenced
 from kaito.framework.metrics import ControllerMetrics, Outcome
 from kaito.framework.reconcile import (
     Again,
+    Done,
     Reconciler,
     Result,
     Terminal,
@@ -109,10 +110,17 @@ class Run:
         except StopIteration as stop:
             self._end(self._returned, stop.value)
         except BaseException as error:  # noqa: BLE001 - sorted out in one place
-            self._end(self._raised, error)
+            self._end(self._raised, self._explained(error))
         else:
             return True
         return False
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """A plain function in place of a coroutine is looked for only when something broke."""
+        work = getattr(self, "_work", error)
+        if work is error or hasattr(work, "send"):
+            return error
+        return TypeError(f"reconcile must be `async def`: calling it gave {_named(work)}")
 
     async def rest(self, on_stuck: Callable[[], None]) -> None:
         """What is left of the run. `on_stuck` is called when it ignores that it is cancelled
@@ -200,8 +208,12 @@ class Run:
         else:
             attempt.log.debug("reconciled", result=outcome, seconds=round(seconds, 6))
 
-    def _returned(self, result: Result) -> Outcome:
+    def _returned(self, result: object) -> Outcome:
         key, queue = self._item.key, self._attempt.queue
+        if not isinstance(result, Done | Again):
+            told = f"reconcile must return Done() or Again(seconds), not {_named(result)}"
+            wrong = TypeError(told)
+            return self._failed(wrong, (wrong,))
         queue.forget(key)
         if isinstance(result, Again):
             priority = self._item.priority if result.priority is None else result.priority
@@ -238,6 +250,11 @@ class Run:
         queue.add_rate_limited(key, priority=priority)
         log.error("reconcile failed", **_line(told, failures=queue.failures(key), exc_info=error))
         return "error"
+
+
+def _named(value: object) -> str:
+    """By its type alone: what is in it may be secret."""
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _line(facts: dict[str, Any], **own: Any) -> dict[str, Any]:

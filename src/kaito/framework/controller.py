@@ -23,12 +23,12 @@ from kaito.framework.metrics import ControllerMetrics, Metrics
 from kaito.framework.ratelimit import DEFAULT_LIMITS, RateLimitOptions
 from kaito.framework.reading import Readable, awaited_stores
 from kaito.framework.reconcile import (
-    Calling,
     Consistency,
     ReconcileFunction,
     Reconciler,
     current_controller,
     current_kind,
+    reconciler_of,
 )
 from kaito.framework.sources import Feed, Informers, Source
 from kaito.framework.workers import Workers
@@ -85,7 +85,7 @@ class Controller:
     ) -> None:
         self.name = name
         self.options = options
-        self._reconciler = reconciler if isinstance(reconciler, Reconciler) else Calling(reconciler)
+        self._reconciler = reconciler_of(reconciler)
         self._sources = tuple(sources)
         self._environment: Environment | None = None
         self._queue: WorkQueue[ObjectKey] | None = None

@@ -17,6 +17,7 @@ The fate of a key follows from what `reconcile` does:
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Protocol, final, runtime_checkable
 
 from kaito.kube.objects import ObjectKey
@@ -54,6 +55,16 @@ class Reconciler(Protocol):
 
 ReconcileFunction = Callable[[ObjectKey], Coroutine[Any, Any, Result]]
 """The same as a plain `async def`."""
+
+
+def reconciler_of(given: "Reconciler | ReconcileFunction") -> Reconciler:
+    """What a controller calls. Raises TypeError for what cannot be called with a key."""
+    function = given.reconcile if isinstance(given, Reconciler) else given
+    try:
+        signature(function).bind(ObjectKey("", ""))
+    except TypeError as error:
+        raise TypeError(f"a reconciler is `async def reconcile(key)`: {error}") from error
+    return given if isinstance(given, Reconciler) else Calling(given)
 
 
 @final

@@ -293,7 +293,7 @@ class Reflector:
             self._count("watch_idle")
             return _Next(resume=True)
         if isinstance(error, NotFound):
-            self._report(error)
+            self._report(error, self._missing)
             return _Next(resume=False, delay=self._options.missing_retry)
         delay = self._backoff.delay()
         if isinstance(error, Gone):
@@ -319,12 +319,18 @@ class Reflector:
         self._internal_errors_since = None
         return False
 
-    def _report(self, error: KubeError) -> None:
-        problem = f"{self._verb} {self._resource.group_resource}: {error}"
+    def _report(self, error: KubeError, hint: str = "") -> None:
+        told = f"{hint} ({error})" if hint else str(error)
+        problem = f"{self._verb} {self._resource.group_resource}: {told}"
         self._count("failed")
         if problem != self.problem:
             self.problem = problem
-            self._log.warning("cannot follow", verb=self._verb, error=str(error))
+            self._log.warning("cannot follow", verb=self._verb, error=told)
+
+    @property
+    def _missing(self) -> str:
+        kind = f"{self._resource.group_resource}/{self._resource.version}"
+        return f"{kind} is not served; is its definition installed?"
 
     def _solved(self) -> None:
         self.problem = ""
