@@ -35,7 +35,7 @@ check: .venv/.dev ## Everything but the tests: format, lint, types, layers, gene
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/mypy examples/operator/website.py
+	@$(BIN)/mypy examples/operator/page.py examples/operator/topic.py examples/operator/website.py
 	@$(BIN)/lint-imports --no-logo
 	@$(MAKE) -s generate-check
 

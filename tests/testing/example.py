@@ -19,3 +19,4 @@ def _loaded(file):
 
 website = _loaded(FILE)
 page = _loaded(PAGE_FILE)
+topic = _loaded(FOLDER / "topic.py")

@@ -13,10 +13,12 @@ from kaito.framework.program import main
 from kaito.framework.reconcile import Again, Done, Result, Terminal, annotate
 from kaito.framework.reporting import report
 from kaito.framework.sources import at_start, for_object, mapped, owned_by, reads
+from kaito.framework.workqueue import LOW_PRIORITY
 from kaito.kube.objects import Json, ObjectKey, Record, Resource
 from kaito.kube.schema.definition import Column, Conditions, definition
 
 __all__ = [
+    "LOW_PRIORITY",
     "Again",
     "ApplyOptions",
     "Children",

@@ -33,6 +33,7 @@ from kaito.testing.waiting import Waiting
 
 if TYPE_CHECKING:
     from kaito.framework.manager import Manager
+    from kaito.framework.webhooks.server import WebhookServer
     from kaito.testing.operating import Operator
 
 _NAME: Final = "kaito-testing"
@@ -118,6 +119,16 @@ class EmbeddedApi:
             return manager
 
         return operating(make, lambda: self.transport(user), crash)
+
+    def webhooks(self, register: "Callable[[WebhookServer], None]") -> "WebhookServer":
+        """Let functions answer whatever webhooks are configured, without certificates or sockets.
+
+        `register` gives the server its paths, as it does in production. The host in a
+        `clientConfig` does not matter, its path does.
+        """
+        from kaito.testing.hooks import connected
+
+        return connected(self.server, self.clock, register)
 
     @asynccontextmanager
     async def https(self, folder: Path, *, port: int = 0) -> AsyncIterator[HttpsApi]:

@@ -78,6 +78,9 @@ class WebhookOptions:
     """How long requests in progress may take after the stop."""
 
 
+DEFAULTS: Final = WebhookOptions()
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -101,7 +104,7 @@ class WebhookServer:
         *,
         clock: Clock,
         registry: CollectorRegistry,
-        options: WebhookOptions = WebhookOptions(),
+        options: WebhookOptions = DEFAULTS,
         metrics: WebhookMetrics | None = None,
     ) -> None:
         """`metrics` are made of `registry`, unless somebody shares theirs."""

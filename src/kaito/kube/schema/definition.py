@@ -58,25 +58,24 @@ def definition(
     *,
     short_names: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    older: Mapping[str, type[BaseModel]] | None = None,
+    conversion: Json | None = None,
 ) -> Json:
-    """The definition of a kind with one version, whose content is `model`.
+    """The definition of a kind, whose content is `model`.
 
+    `resource` names the version that is stored; `older` are others that are served beside it, by
+    name. Where they differ, `conversion` is the `clientConfig` of the webhook that converts.
     `model` describes `spec`, `status` and whatever else there is beside the metadata. With a field
     `status`, the status is a subresource: it is written apart from the rest. `kubectl get` prints
     the fields that have a `Column`, then `columns`, a title and a JSON path each; the age comes
     last by itself.
     Raises `pydantic_schema.Unrepresentable`.
     """
-    schema = structural_schema(model)
-    version: Json = {
-        "name": resource.version,
-        "served": True,
-        "storage": True,
-        "additionalPrinterColumns": [*_fields(model, schema, ""), *_columns(columns or {})],
-        "schema": {"openAPIV3Schema": schema},
-    }
-    if "status" in schema.get("properties", {}):
-        version["subresources"] = {"status": {}}
+    models = {resource.version: model, **(older or {})}
+    versions = [
+        {**_version(name, each, columns or {}), "storage": each is model}
+        for name, each in models.items()
+    ]
     singular = resource.kind.lower()
     names = {
         "kind": resource.kind,
@@ -92,9 +91,28 @@ def definition(
             "group": resource.group,
             "names": {**names, **({"shortNames": list(short_names)} if short_names else {})},
             "scope": "Namespaced" if resource.namespaced else "Cluster",
-            "versions": [version],
+            "versions": versions,
+            **({} if conversion is None else {"conversion": _by_webhook(conversion)}),
         },
     }
+
+
+def _version(name: str, model: type[BaseModel], columns: Mapping[str, str]) -> Json:
+    schema = structural_schema(model)
+    version: Json = {
+        "name": name,
+        "served": True,
+        "additionalPrinterColumns": [*_fields(model, schema, ""), *_columns(columns)],
+        "schema": {"openAPIV3Schema": schema},
+    }
+    if "status" in schema.get("properties", {}):
+        version["subresources"] = {"status": {}}
+    return version
+
+
+def _by_webhook(client_config: Json) -> Json:
+    webhook = {"clientConfig": client_config, "conversionReviewVersions": ["v1"]}
+    return {"strategy": "Webhook", "webhook": webhook}
 
 
 def _fields(model: type[BaseModel], schema: Json, path: str) -> Iterator[Json]:
