@@ -35,7 +35,7 @@ from urllib.parse import parse_qsl
 import yaml
 
 from kaito.kube.transport import Request, Transport
-from tests.contract.apiserver import documents, probes
+from tests.contract.apiserver import documents, probes, ruled
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -62,14 +62,18 @@ _PAUSE = 0.1
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
+_MADE: dict[str, Callable[[], Iterator[Json]]] = {"defaults": probes.steps, "rules": ruled.steps}
+"""Conversations that no file spells out."""
+
+
 def names() -> list[str]:
     """Every conversation."""
-    return sorted({"defaults", *(path.stem for path in (HERE / "conversations").glob("*.yaml"))})
+    return sorted({*_MADE, *(path.stem for path in (HERE / "conversations").glob("*.yaml"))})
 
 
 def steps(name: str) -> list[Json]:
-    if name == "defaults":
-        return list(probes.steps())
+    if name in _MADE:
+        return list(_MADE[name]())
     found: list[Json] = yaml.safe_load((HERE / "conversations" / f"{name}.yaml").read_text())
     return found
 
@@ -199,7 +203,7 @@ class Conversation:
             for version, told in self.seen.get("version", {}).items():
                 text = re.sub(rf"\b{version}\b", told, text)
         text = _CURRENT.sub("current: <version>", text)
-        text = text.replace(self.namespace.capitalize(), "Ns")
+        text = ruled.unnumbered(text).replace(self.namespace.capitalize(), "Ns")
         return text.replace(self.namespace, "NS")
 
     def _ordinal(self, kind: str, value: str) -> str:

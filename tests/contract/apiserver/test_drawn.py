@@ -8,6 +8,7 @@ from kaito.apiserver.door import in_process
 from kaito.apiserver.server import ApiServer
 from kaito.kube.clock import SystemClock
 from tests.contract.apiserver.drawn.duel import Duel
+from tests.contract.apiserver.drawn.rules import Rules
 from tests.contract.apiserver.drawn.schemas import Schemas
 from tests.contract.apiserver.drawn.selectors import Selectors
 from tests.contract.apiserver.drawn.values import Values
@@ -25,6 +26,7 @@ from tests.contract.apiserver.real import users
         (Writes, 120, 3),
         (Selectors, 60, 1),
         (Values, 80, 1),
+        (Rules, 60, 1),
         (Schemas, 40, 1),
         (Schemas, 40, 2),
         (Schemas, 40, 3),

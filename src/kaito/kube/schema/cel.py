@@ -6,7 +6,7 @@ a tenth of a second to import. Every distinct rule is compiled once.
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,7 +18,9 @@ from celpy.evaluation import CELEvalError
 
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields
+from kaito.kube.schema.cel_checker import Verdict, judge, located
 from kaito.kube.schema.cel_functions import FUNCTIONS
+from kaito.kube.schema.cel_types import ERROR, Type
 from kaito.kube.schema.fields import MISSING, FieldError
 from kaito.kube.schema.structural import Schema, join
 
@@ -50,12 +52,23 @@ def check(obj: Any, schema: Schema, *, old: Any, path: str = "") -> list[FieldEr
 
 
 def compile_error(rule: str) -> str | None:
-    """Why a rule does not parse, or None. For the sanity check of a CustomResourceDefinition."""
+    """Why an expression does not parse, or None."""
     try:
         program(rule)
     except CELParseError as error:
         return " ".join(str(error.args[0]).split())
     return None
+
+
+def verdict(text: str, names: Mapping[str, Type]) -> Verdict:
+    """Whether an expression parses, and fits the types that are declared for `names`."""
+    try:
+        tree = _environment().compile(text)
+    except CELParseError as error:
+        lines = text.split("\n")[: (error.line or 1) - 1]
+        at = sum(len(line) + 1 for line in lines) + (error.column or 1) - 1
+        return Verdict(located(text, at, "Syntax error: this is not expected here"), ERROR)
+    return judge(text, tree, names)
 
 
 def _walk(value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
@@ -96,7 +109,7 @@ def _key(item: Any, schema: Schema) -> str:
 
 def _apply(rule: Json, value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
     text = rule["rule"]
-    transition = _mentions_old(text)
+    transition = mentions_old(text)
     known = old is not MISSING and old is not None
     if transition and not known:
         return
@@ -172,7 +185,7 @@ def _find_transitions(schema: Schema) -> bool:
     if not schema.carries_rules:
         return False
     rules = [rule["rule"] for rule in schema.rules]
-    if any(_mentions_old(rule) and rule not in _HOLD_WHEN_EQUAL for rule in rules):
+    if any(mentions_old(rule) and rule not in _HOLD_WHEN_EQUAL for rule in rules):
         return True
     below = [*schema.properties.values(), schema.additional, schema.items]
     below += schema.alternatives.get("allOf", ())
@@ -180,7 +193,8 @@ def _find_transitions(schema: Schema) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _mentions_old(rule: str) -> bool:
+def mentions_old(rule: str) -> bool:
+    """Whether a rule is about a transition."""
     return any(found == "oldSelf" for found in _OLD.findall(rule))
 
 
@@ -214,7 +228,7 @@ def _to_map(value: Json, schema: Schema | None) -> celtypes.MapType:
     properties = schema.properties if schema is not None else {}
     return celtypes.MapType(
         {
-            celtypes.StringType(_escape(name) if name in properties else name): to_cel(
+            celtypes.StringType(escaped(name) if name in properties else name): to_cel(
                 item, schema.of_field(name) if schema is not None else None
             )
             for name, item in value.items()
@@ -233,7 +247,8 @@ def _to_text(value: str, format_: str) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _escape(name: str) -> str:
+def escaped(name: str) -> str:
+    """A field's name as a rule writes it."""
     if name in _RESERVED:
         return f"__{name}__"
     for found, written in (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__")):

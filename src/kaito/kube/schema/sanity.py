@@ -1,14 +1,15 @@
 """Is this a structural schema? What a CustomResourceDefinition may carry, in the server's words.
 
-Not judged: the types and the estimated cost of CEL rules, which only the real compiler knows.
+Not judged: the estimated cost of CEL rules, which only the real compiler knows.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 from kaito.kube.objects import Json
 from kaito.kube.schema import fields, formats
-from kaito.kube.schema.fields import FieldError, quote
+from kaito.kube.schema.fields import FieldError
 from kaito.kube.schema.structural import Schema, prune
 from kaito.kube.schema.validation import validate
 
@@ -46,7 +47,7 @@ _NOT_IN_BRANCHES = {
 def check_schema(raw: Json, path: str) -> list[FieldError]:
     """Findings about a whole `openAPIV3Schema`."""
     found = list(_root(raw, path))
-    found += _node(raw, path, optional_type=True)
+    found += _node(raw, path, Where(root=True))
     return found
 
 
@@ -81,22 +82,36 @@ def _root(raw: Json, path: str) -> Findings:
         )
 
 
-def _node(raw: Json, path: str, *, optional_type: bool = False, place: str = "") -> Findings:
+@final
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a node stands."""
+
+    place: str = ""
+    root: bool = False
+    uncorrelated: str = ""
+    """The list above whose items cannot be told from those that they were."""
+
+    def at(self, place: str) -> "Where":
+        return Where(place, uncorrelated=self.uncorrelated)
+
+
+def _node(raw: Json, path: str, where: Where) -> Findings:
     for check in _CHECKS:
         yield from check(raw, path)
-    if not optional_type and not any(raw.get(word) for word in _INSTEAD_OF_TYPE):
-        yield fields.required(f"{path}.type", f"must not be empty for specified {place}")
+    yield from _rules(raw, path, where)
+    if not where.root and not any(raw.get(word) for word in _INSTEAD_OF_TYPE):
+        yield fields.required(f"{path}.type", f"must not be empty for specified {where.place}")
     for name, child in (raw.get("properties") or {}).items():
-        where = f"{path}.properties[{name}]"
-        metadata = optional_type and name == "metadata"
-        if not metadata:
-            yield from _node(child, where, place="object fields")
+        if not (where.root and name == "metadata"):
+            yield from _node(child, f"{path}.properties[{name}]", where.at("object fields"))
     extra, items = raw.get("additionalProperties"), raw.get("items")
     if isinstance(extra, dict):
-        where = f"{path}.additionalProperties"
-        yield from _node(extra, where, place="object fields")
+        yield from _node(extra, f"{path}.additionalProperties", where.at("object fields"))
     if isinstance(items, dict):
-        yield from _node(items, f"{path}.items", place="array items")
+        lost = "" if raw.get(_LIST_TYPE) == "map" else path
+        below = Where("array items", uncorrelated=where.uncorrelated or lost)
+        yield from _node(items, f"{path}.items", below)
 
 
 def _words(raw: Json, path: str) -> Findings:
@@ -232,36 +247,44 @@ def _branch(
     yield from _branches(raw, path, first_of_either=first_of_either)
 
 
-def _rules(raw: Json, path: str) -> Findings:
+def _rules(raw: Json, path: str, where: Where) -> Findings:
     for index, rule in enumerate(raw.get(_RULES) or ()):
-        yield from _rule(rule, raw, f"{path}.{_RULES}[{index}]")
+        yield from _rule(rule, raw, f"{path}.{_RULES}[{index}]", where)
 
 
-def _rule(rule: Json, raw: Json, path: str) -> Findings:
-    text = (rule.get("rule") or "").strip()
-    if not text:
+def _rule(rule: Json, raw: Json, path: str, where: Where) -> Findings:
+    if not (rule.get("rule") or "").strip():
         yield fields.required(f"{path}.rule", "rule is not specified")
         return
-    if "\n" in (rule.get("message") or ""):
-        why = "must not contain line breaks"
-        yield fields.invalid(f"{path}.message", rule["message"], why)
+    found = list(_words_of_rule(rule, raw, path))
+    yield from found
+    if found:
+        return  # the real server compiles only what is sound so far
+    from kaito.kube.schema import cel, cel_rules  # late: the CEL library takes long to import
+
+    yield from cel_rules.findings(rule, raw, path, root=where.root)
+    if where.uncorrelated and cel.mentions_old(rule["rule"]):
+        why = "oldSelf cannot be used on the uncorrelatable portion of the schema within"
+        yield fields.invalid(f"{path}.rule", rule["rule"], f"{why} {where.uncorrelated}")
+
+
+def _words_of_rule(rule: Json, raw: Json, path: str) -> Findings:
+    message = rule.get("message") or ""
+    if "\n" in message:
+        yield fields.invalid(f"{path}.message", message, "must not contain line breaks")
+    if "\n" in rule["rule"] and not message:
+        why = "message must be specified if rule contains line breaks"
+        yield fields.required(f"{path}.message", why)
+    expression = rule.get("messageExpression")
+    if expression and not expression.strip():
+        why = "messageExpression must be non-empty if specified"
+        yield fields.required(f"{path}.messageExpression", why)
     reason = rule.get("reason")
     if reason is not None and reason not in _REASONS:
         yield fields.not_supported(f"{path}.reason", reason, _REASONS)
     where = rule.get("fieldPath")
     if where and not _leads_somewhere(where, Schema(raw)):
         yield fields.invalid(f"{path}.fieldPath", where, "must be a valid path")
-    for part in ("rule", "messageExpression"):
-        if rule.get(part):
-            yield from _compiled(rule, part, path)
-
-
-def _compiled(rule: Json, part: str, path: str) -> Findings:
-    from kaito.kube.schema import cel  # late: the CEL library takes long to import
-
-    why = cel.compile_error(rule[part])
-    if why is not None:
-        yield fields.invalid(f"{path}.{part}", rule[part], f"compilation failed: {quote(why)}")
 
 
 def _leads_somewhere(path: str, schema: Schema) -> bool:
@@ -275,5 +298,4 @@ _CHECKS: tuple[Callable[[Json, str], Findings], ...] = (
     _lists,
     _default,
     _branches,
-    _rules,
 )

@@ -80,6 +80,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+_SELF_TYPE = re.compile(r"selfType\d*")
 _SHOWN_OBJECT = re.compile(r'Invalid value: "(\{.*\}|map\[.*\])"')
 _SHOWN_VERSION = re.compile(
     r'(resourceVersion\\*": ?\\*"|current: )\d+'
@@ -97,7 +98,7 @@ def plain(value: Any) -> Any:
         drawn = listed and isinstance(listed[0], dict) and {"fieldsV1", "reason"} & set(listed[0])
         return sorted(listed, key=canonical) if drawn else listed
     if isinstance(value, str):
-        value = _SHOWN_OBJECT.sub("Invalid value: OBJECT", value)
+        value = _SELF_TYPE.sub("selfType", _SHOWN_OBJECT.sub("Invalid value: OBJECT", value))
     if isinstance(value, str) and ("onflict" in value or "is invalid: " in value):
         told = _SHOWN_VERSION.sub("", value)
         return sorted(word.strip("[],") for word in told.split())
