@@ -120,6 +120,24 @@ async def test_s40_a_delay_for_a_key_that_is_wanted_now_is_ignored():
     assert len(queue) == 0
 
 
+@pytest.mark.parametrize("seconds", [0, -1])
+async def test_s40_a_delay_of_nothing_is_no_delay(seconds):
+    """The key is ready in the same step, with its priority, and nothing was tried again."""
+    queue = queue_of()
+    queue.add_after("a", 5)
+    queue.add_after("a", seconds, priority=3)
+
+    assert queue.depths() == {3: 1}
+    assert (queue.waiting, queue.stats.retries) == (0, 1)
+    queue.add_after("b", seconds)
+    assert queue.depths() == {3: 1, 0: 1}
+
+
+def test_s41_what_is_no_news_has_the_priority_of_controller_runtime():
+    """Dashboards show it as a label of the queue's depth."""
+    assert LOW_PRIORITY == -100
+
+
 async def test_s41_order_is_priority_then_arrival_and_a_raised_key_goes_last():
     """Adding again keeps the maximum priority; who is raised queues up behind that level."""
     queue = queue_of()
@@ -401,6 +419,7 @@ async def test_a_rate_limited_key_comes_back_later_each_time():
         assert item.priority == 4
 
     assert waits == [pytest.approx(wait) for wait in (0.005, 0.010, 0.005, 0.010)]
+    assert queue.failures("a") == 2
     assert queue.stats.retries == 4
     queue.add_rate_limited("b")
     assert (await queue.get()).priority == 0, "unless said otherwise"

@@ -56,6 +56,8 @@ def test_a_merge_diff_leads_from_one_to_the_other(old, new):
 def test_a_merge_diff_tells_true_from_one():
     """In JSON they are different values."""
     assert merge_diff({"a": [1]}, {"a": [True]}) == {"a": [True]}
+    assert merge_diff({"a": {"b": 1}}, {"a": {"b": True}}) == {"a": {"b": True}}
+    assert merge_diff({"a": [{"b": 0}]}, {"a": [{"b": False}]}) == {"a": [{"b": False}]}
 
 
 def test_a_json_patch_applies_all_operations_or_none():

@@ -127,6 +127,22 @@ async def test_a_write_of_unknown_outcome_is_never_sent_again(failure, verb):
     assert len(transport.requests) == 1
 
 
+async def test_a_504_that_says_that_nothing_was_begun_is_tried_again():
+    """`ServerTimeout` is the server's word for that; a gateway does not know it."""
+    transport = Scripted([status(504, "ServerTimeout", retry_after="1"), ok(POD)])
+    await client(transport).create(PODS, POD)
+    assert len(transport.requests) == 2
+
+
+@pytest.mark.parametrize("header", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-1", "1.5", "²", ""])
+async def test_a_retry_after_that_is_no_number_counts_as_absent(header):
+    """API servers send seconds; anything else is none of theirs, so nothing is sent again."""
+    transport = Scripted([status(503, retry_after=header), ok(POD)])
+    with pytest.raises(ServerError):
+        await client(transport).get(PODS, KEY)
+    assert len(transport.requests) == 1
+
+
 async def test_a_read_survives_a_broken_connection_but_not_its_deadline():
     """Reading twice does no harm; reading after the time is over does no good."""
     broken = Scripted([TransportError("connection reset", sent=True), ok(POD)])

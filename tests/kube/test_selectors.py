@@ -130,6 +130,63 @@ def test_no_selector_selects_nothing_and_an_empty_one_everything():
     assert LabelSelector.of({}) != LabelSelector.of(None)
 
 
+def test_every_operator_of_a_structured_selector_has_its_meaning():
+    """In, NotIn, Exists, DoesNotExist."""
+    for operator, values, expected in [
+        ("In", ["web"], True),
+        ("NotIn", ["web"], False),
+        ("Exists", [], True),
+        ("DoesNotExist", [], False),
+    ]:
+        expression = {"key": "app", "operator": operator, "values": values}
+        selector = LabelSelector.of({"matchExpressions": [expression]})
+        assert selector.matches(LABELS) is expected, operator
+
+
+def test_selectors_are_values():
+    """Equal by what they select, so that one cache serves whoever asks for the same."""
+    assert LabelSelector.parse("a=1,b") == LabelSelector.parse("b,a=1")
+    assert hash(LabelSelector.parse("a=1,b")) == hash(LabelSelector.parse("b,a=1"))
+    assert LabelSelector.parse("a=1") != LabelSelector.parse("a=2")
+    assert LabelSelector.parse("a=1") != "a=1"
+    assert LabelSelector.parse("").empty
+    assert not LabelSelector.parse("a").empty
+    assert not LabelSelector.nothing().empty
+    assert FieldSelector.parse("a=1,b=2") == FieldSelector.parse("b=2,a=1")
+    assert FieldSelector.parse("a=1") != FieldSelector.parse("a=2")
+    assert FieldSelector.parse("a=1") != "a=1"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("9223372036854775807", True),
+        ("9223372036854775808", False),
+        ("-9223372036854775808", True),
+        ("-9223372036854775809", False),
+        ("+7", True),
+        ("0" * 63 + "7", True),
+        ("0" * 64 + "7", False),
+        ("7.0", False),
+        ("", False),
+        ("\u0667", False),
+    ],
+)
+def test_only_whole_numbers_of_64_bits_are_ordered(value, expected):
+    """A label that is no such number is neither greater nor less than anything."""
+    found = [LabelSelector.parse(text).matches({"n": value}) for text in ("n>0", "n<1")]
+    assert any(found) is expected
+
+
+def test_members_may_be_empty():
+    """A comma without a member stands for the empty value, wherever it is."""
+    for text in ("x in (,a)", "x in (a,)", "x in (a,,b)"):
+        selector = LabelSelector.parse(text)
+        assert selector.matches({"x": ""})
+        assert selector.matches({"x": "a"})
+    assert not LabelSelector.parse("x in (a)").matches({"x": ""})
+
+
 def test_an_unknown_operator_of_a_structured_selector_is_named():
     """The message quotes the operator."""
     with pytest.raises(InvalidSelector, match='"Like" is not a valid label selector operator'):
@@ -165,6 +222,10 @@ def test_a_field_selector_unescapes_its_values():
     selector = FieldSelector.parse(r"a=x\,y\=z\\")
 
     assert selector.exact("a") == "x,y=z\\"
+    several = FieldSelector.parse("a!=1,b=2,a=3")
+    assert (several.exact("a"), several.exact("b"), several.exact("c")) == ("3", "2", None)
+    assert FieldSelector.parse("a!=1").exact("a") is None
+    assert FieldSelector.parse(",=,").empty
     assert str(selector) == r"a=x\,y\=z\\"
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kaito.kube import watching
 from kaito.kube.errors import Gone, IdleTimeout, RequestTimeout, TooManyRequests, TransportError
 from kaito.kube.objects import ObjectKey
 from kaito.kube.resources import PODS, STATEFULSETS
@@ -101,6 +102,15 @@ async def test_s21_crlf_and_empty_lines_are_no_events():
     found = await collect(Scripted(chunks=[b"\n\r\n", crlf, b"\n", b"\r", b"\n", event()]))
 
     assert [e.type for e in found] == ["ADDED", "ADDED"]
+
+
+def test_s21_a_line_without_end_is_given_up(monkeypatch):
+    """Memory is bounded: nothing that an API server may store is so long."""
+    monkeypatch.setattr(watching, "_MAX_LINE", 100)
+    splitter = LineSplitter()
+    assert list(splitter.feed(b"x" * 60 + b"\n" + b"y" * 100)) == [b"x" * 60]
+    with pytest.raises(TransportError, match="longer than 100 bytes"):
+        list(splitter.feed(b"y"))
 
 
 @given(st.lists(st.text("ab\r", min_size=0, max_size=4)), st.data())
