@@ -9,7 +9,10 @@ from kaito.framework.controller import Controller
 from kaito.framework.events import Added
 from kaito.framework.fence import Fenced
 from kaito.framework.ratelimit import RateLimitOptions
-from tests.framework.bench import WIDGETS, Bench, Scripted, key, widget
+from kaito.framework.reconcile import Done
+from kaito.framework.sources import at_start, for_object
+from tests.framework.bench import PARTS, WIDGETS, Bench, Scripted, key, widget
+from tests.framework.objects import GADGETS
 
 
 async def test_a_key_that_is_wanted_from_outside_says_when_and_how_much():
@@ -84,6 +87,37 @@ async def test_a_key_whose_cache_is_behind_is_parked_and_holds_no_worker():
     assert consistency.asked == ["a", "b", "a"]
 
 
+@pytest.mark.parametrize("failing", [False, True])
+async def test_a_parked_key_is_wanted_again_by_itself_and_as_much_as_before(failing):
+    """Caught up, or unable to find out: the key comes back with its priority."""
+    caught_up = asyncio.get_running_loop().create_future()
+
+    async def busy(key):
+        await asyncio.sleep(100)
+        return Done()
+
+    reconciler = Scripted(busy)
+    consistency = Lagging({"low": caught_up, "high": caught_up})
+    bench = Bench(reconciler, concurrency=1, consistency=consistency)
+
+    async with bench.running():
+        bench.want("low", priority=-5)
+        bench.want("high", priority=5)
+        await bench.clock.sleep(1)
+        bench.want("busy")
+        await bench.clock.sleep(1)
+        consistency.until.clear()
+        if failing:
+            caught_up.set_exception(OSError("no route"))
+        else:
+            caught_up.set_result(None)
+        await bench.clock.sleep(1)
+        assert bench.controller.queue.depths() == {5: 1, -5: 1}
+        await bench.clock.sleep(100)
+
+    assert reconciler.names == ["busy", "high", "low"]
+
+
 async def test_a_parked_key_survives_a_failing_question_and_does_not_delay_the_stop(lines):
     """Failing to find out is a warning and a rate-limited retry; stopping drops parked keys."""
     failing, never = (asyncio.get_running_loop().create_future() for _ in range(2))
@@ -121,6 +155,43 @@ async def test_a_stop_just_after_a_key_was_parked_leaves_no_question_unasked():
         bench.want("a")
         await bench.clock.sleep(1)
     assert inspect.getcoroutinestate(waits[0]) == inspect.CORO_CLOSED
+
+
+async def test_a_controller_that_is_stopped_before_it_began_ends_at_once():
+    """It does not wait for sources that may never deliver, and runs nothing."""
+    reconciler = Scripted()
+    bench = Bench(reconciler)
+    bench.want("a")
+    bench.controller.stop()
+    async with asyncio.timeout(1):
+        await bench.controller.run()
+    assert reconciler.runs == []
+
+
+async def test_sources_come_and_go_one_kind_at_a_time():
+    """A kind that is watched no more wants nothing; the others do; keys can be a source, too."""
+    reconciler = Scripted()
+    bench = Bench(reconciler, sources=[for_object(WIDGETS), for_object(PARTS)])
+
+    async with bench.running():
+        await bench.controller.watch(at_start(key("late")))
+        bench.controller.unwatch(PARTS)
+        bench.controller.unwatch(PARTS)
+        bench.tell(Added(widget("w")))
+        bench.tell(Added(widget("p")), resource=PARTS)
+        await bench.clock.sleep(1)
+        watching = asyncio.create_task(bench.controller.watch(for_object(GADGETS)))
+        await bench.clock.sleep(1)
+        bench.sync()
+        await watching
+        bench.tell(Added(widget("g")), resource=GADGETS)
+        await bench.clock.sleep(1)
+
+    assert reconciler.names == ["late", "w", "g"]
+    with pytest.raises(RuntimeError, match="controller widgets has stopped"):
+        await bench.controller.watch(for_object(PARTS))
+    with pytest.raises(RuntimeError, match="controller free was not added to a manager"):
+        await Controller("free", reconciler, []).watch(for_object(PARTS))
 
 
 async def test_a_fenced_run_ends_the_controller():

@@ -1,10 +1,15 @@
 """The fence, and what it keeps from being sent."""
 
+from random import Random
+
 import pytest
 
 from kaito.framework.fence import Fence, Fenced, FencedTransport
+from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock
+from kaito.kube.resources import CONFIGMAPS
 from kaito.kube.transport import Request, Response
+from tests.kube.fakes import Scripted, status
 
 
 class Recording:
@@ -79,3 +84,17 @@ async def test_a_fenced_transport_passes_on_all_that_it_is_told():
     assert told == [3, 70, "closed"]
     assert guarded.host == Inner.host
     assert FencedTransport(Recording(), Fence(LoopClock().monotonic)).host == ""
+
+
+async def test_a_write_that_waits_for_its_next_try_is_not_sent_when_the_fence_has_shut():
+    """Asked to come back in twenty seconds, with ten left to lead: one request, no second."""
+    clock = LoopClock()
+    transport = Scripted([status(429, retry_after="20")])
+    fence = Fence(clock.monotonic, deadline=10)
+    client = Client(FencedTransport(transport, fence), clock=clock, random=Random(1))
+
+    with pytest.raises(Fenced):
+        await client.create(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "default"}})
+
+    assert len(transport.requests) == 1
+    assert clock.monotonic() >= 20
