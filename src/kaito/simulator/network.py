@@ -63,12 +63,9 @@ class Target:
 class Network:
     """Carries HTTP requests from anywhere in the cluster to pods."""
 
-    def __init__(
-        self, directory: Directory, engine: Engine, *, domain: str = "cluster.local"
-    ) -> None:
+    def __init__(self, directory: Directory, engine: Engine) -> None:
         self._directory = directory
         self._engine = engine
-        self._domain = domain
 
     async def request(
         self, host: str, port: int, request: Request, *, namespace: str = "default"
@@ -136,7 +133,7 @@ class Network:
 
     def _by_name(self, host: str, port: int, namespace: str) -> Target:
         """`svc`, `svc.ns`, `svc.ns.svc`, `pod.svc.ns.svc`, each also with the cluster's domain."""
-        parts = host.removesuffix(f".{self._domain}").split(".")
+        parts = host.removesuffix(".cluster.local").split(".")
         if len(parts) > 1 and parts[-1] == "svc":
             parts.pop()
         if len(parts) == 3:

@@ -70,10 +70,6 @@ class AzureOptions:
     """Honour HTTPS_PROXY and NO_PROXY."""
 
 
-def _unobserved(_call: str, _outcome: str, _seconds: float) -> None:
-    """Nobody counts."""
-
-
 def _unfenced() -> None:
     """Nobody leads."""
 
@@ -83,8 +79,7 @@ class AzureCloud:
     """The agent pools of one managed cluster.
 
     `fence` is called before every single mutation, tries included, and raises when this process
-    may no longer change anything. `observe` gets (call, outcome, seconds) of every request, where
-    outcome is `ok` or the reason of the error.
+    may no longer change anything.
     """
 
     def __init__(
@@ -100,7 +95,6 @@ class AzureCloud:
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
         ca_file: str = "",
         fence: Callable[[], None] = _unfenced,
-        observe: Callable[[str, str, float], None] = _unobserved,
         options: AzureOptions | None = None,
     ) -> None:
         self._options = options or AzureOptions()
@@ -108,7 +102,6 @@ class AzureCloud:
         self._clock = clock
         self._random = random
         self._fence = fence
-        self._observe = observe
         scope = self._options.scope or f"{endpoint.rstrip('/')}/.default"
         self._client = ContainerServiceClient(
             credential,
@@ -156,7 +149,7 @@ class AzureCloud:
     async def launch(self, request: MachineRequest) -> Instance:
         pool = agentpools.body(request)
         try:
-            return await self._call("launch", lambda: self._put(request.name, pool), mutates=True)
+            return await self._call(lambda: self._put(request.name, pool), mutates=True)
         except Busy as refusal:
             # Either a pool of this name exists (412), or an operation is in progress (409),
             # perhaps our own of a moment ago whose answer was lost. The pool itself tells.
@@ -171,18 +164,18 @@ class AzureCloud:
 
     async def get(self, name: str) -> Instance | None:
         try:
-            return await self._call("get", lambda: self._get(name))
+            return await self._call(lambda: self._get(name))
         except ClusterNotFound:
             return None
 
     async def list(self) -> list[Instance]:
-        return await self._call("list", self._pages)
+        return await self._call(self._pages)
 
     async def terminate(self, instance: Instance) -> Instance | None:
         if instance.state is State.DELETING:
             return instance
         try:
-            gone = await self._call("terminate", lambda: self._delete(instance), mutates=True)
+            gone = await self._call(lambda: self._delete(instance), mutates=True)
         except ClusterNotFound:
             return None
         return None if gone else replace(instance, state=State.DELETING, failure=None)
@@ -227,9 +220,7 @@ class AzureCloud:
         number = uuid.UUID(int=self._random.getrandbits(128), version=4)
         return {"x-ms-client-request-id": str(number)}
 
-    async def _call(
-        self, name: str, send: Callable[[], Awaitable[T]], *, mutates: bool = False
-    ) -> T:
+    async def _call(self, send: Callable[[], Awaitable[T]], *, mutates: bool = False) -> T:
         tries = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._options.attempts),
             retry=tenacity.retry_if_exception(self._soon_again),
@@ -239,25 +230,17 @@ class AzureCloud:
         )
         try:
             async with asyncio.timeout(self._options.deadline):
-                return await tries(self._once, name, send, mutates)
+                return await tries(self._once, send, mutates)
         except TimeoutError as late:
             raise Unreachable(f"Azure gave no answer within {self._options.deadline:g} s") from late
 
-    async def _once(self, name: str, send: Callable[[], Awaitable[T]], mutates: bool) -> T:
+    async def _once(self, send: Callable[[], Awaitable[T]], mutates: bool) -> T:
         if mutates:
             self._fence()
-        start = self._clock.monotonic()
-        outcome = "Unreachable"
         try:
-            answer = await send()
-            outcome = "ok"
+            return await send()
         except AzureError as error:
-            translated = _translated(error)
-            outcome = translated.reason
-            raise translated from error
-        finally:
-            self._observe(name, outcome, self._clock.monotonic() - start)
-        return answer
+            raise _translated(error) from error
 
     def _soon_again(self, error: BaseException) -> bool:
         if not isinstance(error, Throttled | Unreachable):
