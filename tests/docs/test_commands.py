@@ -1,4 +1,4 @@
-"""docs/seed-walkthrough.md, run: every command of the page, with the real kubectl, in its order."""
+"""Commands of the pages, run beside `kaito up`, with the real kubectl, in their order."""
 
 import os
 import re
@@ -15,6 +15,8 @@ import pytest
 from tests.docs.reading import ROOT, blocks
 
 PAGE = ROOT / "docs/seed-walkthrough.md"
+LIFE = [ROOT / page for page in ("README.md", "docs/troubleshooting.md", "docs/operations.md")]
+"""Install, look, remove: their blocks that are marked `cluster`."""
 PATIENCE = 60.0
 
 pytestmark = [
@@ -64,26 +66,50 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
             up.wait(PATIENCE)
 
 
-def test_every_command_prints_what_the_page_shows(environment: dict[str, str]) -> None:
-    """One shell session: the same commands, the same output, but for what chance decides."""
+def test_every_command_does_what_its_page_says(environment: dict[str, str]) -> None:
+    """In one cluster, from the walkthrough to the removal of everything."""
+    walk(environment)
+    live(environment)
+
+
+def walk(environment: dict[str, str]) -> None:
+    """The same commands, the same output, but for what chance decides."""
     marker = "--- end of step ---"
     script = "".join(f"{command}\necho '{marker}'\n" for command, _ in steps())
-    done = subprocess.run(
-        ["sh", "-c", script],
-        stdin=subprocess.DEVNULL,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
+    done = shell(environment, script, stderr=subprocess.STDOUT)
     printed = done.stdout.split(f"{marker}\n")
     wanted = list(steps())
     assert len(printed) == len(wanted) + 1
     for (command, shown), output in zip(wanted, printed, strict=False):
         assert plain(output.splitlines()) == plain(shown), command
+
+
+def live(environment: dict[str, str]) -> None:
+    """From the first `kubectl apply` to the last `kubectl delete`, nothing fails on the way."""
+    marked = [block.text for page in LIFE for block in blocks(page) if "cluster" in block.words]
+    assert len(marked) == len(LIFE)
+    script = "set -eux\n" + "".join(marked).replace("NAME", "phi-4-mini")
+    done = shell(environment, script, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    assert "workspace.kaito.sh/phi-4-mini condition met" in done.stdout
+    assert 'workspace.kaito.sh "phi-4-mini" deleted' in done.stdout
+
+
+def shell(
+    environment: dict[str, str], script: str, *, stderr: int
+) -> subprocess.CompletedProcess[str]:
+    """One session, in the repository."""
+    return subprocess.run(
+        ["sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE,
+    )
 
 
 _CHANCE = (
