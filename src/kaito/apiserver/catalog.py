@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kaito.apiserver import accounts, crds, events, names, services, strategies
+from kaito.apiserver import accounts, crds, events, limits, names, services, strategies
 from kaito.apiserver.columns.catalog import COLUMNS
 from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Conversion, Kind, ScalePaths, Strategy
 from kaito.apiserver.policies import fill, refuse_unserved
@@ -152,7 +152,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         sub=("status", "log", "binding", "eviction", "proxy", "exec", "attach", "portforward"),
         categories=_ALL,
         strategy=Strategy(
-            admit=(accounts.admit, strategies.admit_pod),
+            admit=(limits.admit_pod, accounts.admit, strategies.admit_pod),
+            verify=(limits.check_pod,),
             prepare=(strategies.pod,),
             generation=True,
             status_keeps=("ownerReferences",),
@@ -188,7 +189,9 @@ KINDS: Final[tuple[Kind, ...]] = (
         resources.PVCS,
         "pvc",
         sub=("status",),
-        strategy=Strategy(prepare=(strategies.pending,), returns_deleted=True),
+        strategy=Strategy(
+            verify=(limits.check_claim,), prepare=(strategies.pending,), returns_deleted=True
+        ),
     ),
     _kind(
         resources.PERSISTENTVOLUMES,

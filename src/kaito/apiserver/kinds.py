@@ -71,6 +71,8 @@ class Strategy:
     admit: tuple[Hook, ...] = ()
     """Admission that needs nobody's answer: run on creates before mutating webhooks are asked, and
     again on what they made of the object. Nobody owns what they set."""
+    verify: tuple[Hook, ...] = ()
+    """Run on what is valid: raise what nobody may write."""
     prepare: tuple[Hook, ...] = ()
     """Run on creates and on updates of the whole object: nobody owns what they set."""
     generation: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from kaito.apiserver import bodies, escalation, forms, metadata, names, reviewing
+from kaito.apiserver import bodies, escalation, forms, metadata, names, quotas, reviewing
 from kaito.apiserver.builtin import warnings
 from kaito.apiserver.core import Call, loaded
 from kaito.apiserver.kinds import Draft, Hook, Kind
@@ -71,11 +71,15 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
         _run(kind.strategy.admit, call, obj, None)
     _prepare(call, obj, None)
     _check(call, obj, None, metadata.new_causes(kind, obj))
+    _run(kind.strategy.verify, call, obj, None)
     judge(call, obj, None)
     escalation.check(call, obj, None)
     reviewing.validate(call, obj, None, options, name)
+    charged = quotas.charge(call, obj, None)
     _check_free(call, obj, generated=generated)
     _warn(call, obj)
+    if not options.dry_run:
+        quotas.store(call, charged)
     return Written(_commit(call, obj, options), created=True)
 
 
@@ -256,18 +260,32 @@ def change(
         _prepare(call, new, old)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     _check(call, new, old, metadata.update_causes(kind, new, old))
-    judge(call, new, old)
-    escalation.check(call, new, old)
-    if not prepared:
-        reviewing.validate(call, new, old, options)
-        if _count_generation(kind, new, old, call.target.subresource):
-            _warn(call, new)
+    charged = _judged(call, new, old, None if prepared else options)
+    if not prepared and _count_generation(kind, new, old, call.target.subresource):
+        _warn(call, new)
     _keep_times(new, old)
     if new == old and not forms.stale(call, stored):
         return Written(old)
+    if not options.dry_run:
+        quotas.store(call, charged)
     if _finished(kind, new):
         return Written(finish(call, new, options))
     return Written(_commit(call, new, options))
+
+
+def _judged(call: Call, new: Json, old: Json, options: WriteOptions | None) -> list[Json]:
+    """Everybody's last word on a change; returns the quotas that it uses up.
+
+    `options`: of the request, unless the server itself made the change.
+    """
+    if options is not None and not call.target.subresource:
+        _run(call.kind.strategy.verify, call, new, old)
+    judge(call, new, old)
+    escalation.check(call, new, old)
+    if options is None:
+        return []
+    reviewing.validate(call, new, old, options)
+    return quotas.charge(call, new, old)
 
 
 def _keep_times(new: Json, old: Json) -> None:

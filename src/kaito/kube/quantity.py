@@ -8,6 +8,7 @@ stays while `1.5` becomes `1500m`; and a bare suffix (`Gi`) is zero. Checked aga
 
 import math
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -79,6 +80,20 @@ def in_milli(text: str) -> str:
 def equal(a: str | int | float, b: str | int | float) -> bool:
     """Whether both are the same amount, however they are written. Raises InvalidQuantity."""
     return parse(a) == parse(b)
+
+
+def total(amounts: Iterable[str]) -> str:
+    """The sum, as the API server writes it: in the form of the first amount that is not zero.
+
+    Raises InvalidQuantity.
+    """
+    value, style = Fraction(0), "decimal"
+    for text in amounts:
+        parsed = _parse(text)
+        if not value:
+            style = parsed.style
+        value += parsed.value
+    return _write(value, style)
 
 
 def _text(value: str | int | float) -> str:

@@ -12,6 +12,7 @@ from kaito.simulator.controllers.garbage import garbage_controller
 from kaito.simulator.controllers.job import job_controller
 from kaito.simulator.controllers.namespace import namespace_controller
 from kaito.simulator.controllers.podgc import podgc_controller
+from kaito.simulator.controllers.quota import quota_controller
 from kaito.simulator.controllers.replicaset import replicaset_controller
 from kaito.simulator.controllers.scheduler import scheduler_controller
 from kaito.simulator.controllers.statefulset import statefulset_controller
@@ -45,6 +46,7 @@ def add_control_plane(manager: Manager, *, ca_pem: str = "") -> None:
         podgc_controller(manager),
         taint_eviction_controller(manager),
         disruption_controller(manager),
+        quota_controller(manager),
         garbage_controller(
             cache, live, manager.recorder("garbage-collector-controller"), collectable()
         ),
