@@ -167,16 +167,3 @@ def test_completion_and_version(capsys):
         assert code == 0
         assert "_KAITO_COMPLETE" in out
     assert run(capsys, "version")[1].startswith("kaito 0.")
-
-
-def test_without_the_clouds_sdk_one_line_says_what_to_install(capsys, monkeypatch):
-    """It is an extra: whoever has left it out is told its name, not shown a traceback."""
-
-    def missing(module):
-        raise ModuleNotFoundError("No module named 'azure'", name="azure")
-
-    monkeypatch.setattr("kaito.cli.root.import_module", missing)
-    code, _, err = run(capsys, "up")
-
-    assert code == 1
-    assert err == "kaito: Azure's SDK is not installed: pip install 'kaito[azure]'\n"

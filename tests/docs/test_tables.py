@@ -102,9 +102,3 @@ def test_every_extra_has_a_reason() -> None:
         (extra, re.split(r"[<>=\[ ]", line)[0]) for extra, lines in extras.items() for line in lines
     }
     assert all(row[2] for row in listed)
-
-
-def test_operators_on_the_framework_need_no_cloud() -> None:
-    """The SDK of one cloud is nothing that an operator of any kind would install."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert [line for line in project["project"]["dependencies"] if "azure" in line] == []

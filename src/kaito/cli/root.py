@@ -6,7 +6,7 @@ from typing import Final, final
 
 import click
 
-from kaito.cli.failure import INTERRUPTED, REFUSED, Failure
+from kaito.cli.failure import INTERRUPTED, Failure
 
 COMMANDS: Final = {
     "demo": (
@@ -85,11 +85,6 @@ def main(arguments: list[str] | None = None) -> None:
     except Failure as failure:
         click.echo(f"kaito: {failure}", err=True)
         sys.exit(failure.code)
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("azure"):
-            raise
-        click.echo("kaito: Azure's SDK is not installed: pip install 'kaito[azure]'", err=True)
-        sys.exit(REFUSED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
