@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kaito.framework.shard import SLICE
 from kaito.kube.errors import TransportError
 from tests.framework.objects import widget
 from tests.framework.script import (
@@ -178,6 +179,18 @@ async def test_s08_a_watch_from_a_version_that_is_too_large(how: str) -> None:
         assert f.script.asked()[3:] == ["streamlist 20"], "which is known again"
 
 
+async def test_s08_another_timeout_of_the_server_is_not_taken_for_one() -> None:
+    """Our version is as good as before, so the list is at least as new as what we know."""
+    async with following(
+        stream(end(30), 1.0, error(410, "Expired")),
+        refuse(504, "Timeout", "etcdserver: request timed out"),
+        page(40, widget("a", 40)),
+        stream(HANG),
+    ) as f:
+        await asyncio.sleep(10)
+        assert f.script.asked() == ["streamlist -", "streamlist 30", "list 30", "watch 40"]
+
+
 async def test_s09_a_continue_token_that_expires_leads_to_one_full_list() -> None:
     """Pages are read with one token after the other; when one has expired, everything is read in
     one answer, and what the first pages brought counts no more."""
@@ -198,6 +211,7 @@ async def test_s09_a_continue_token_that_expires_leads_to_one_full_list() -> Non
             "watch 12",
         ]
         assert f.told() == ["Added a", "Added c"]
+        assert f.informer.counts["continue_expired"] == 1
 
 
 async def test_s10_a_list_from_a_version_is_not_paged() -> None:
@@ -254,6 +268,51 @@ async def test_s20_odd_things_in_a_stream_are_skipped_and_counted(lines) -> None
         ]
         assert len(told) == 2 * len(odd) - 1
         assert all(told), "each is told what was wrong with it"
+
+
+async def test_s20_a_bookmark_without_a_version_moves_nothing() -> None:
+    """Or the next watch would begin nowhere."""
+    async with following(stream(end(4), 1.0, bookmark(""), 2.0), stream(HANG)) as f:
+        await asyncio.sleep(5)
+        assert f.script.asked() == ["streamlist -", "watch 4"]
+
+
+async def test_s20_odd_things_in_a_list_are_skipped_and_counted() -> None:
+    """What has no name is no object; the others are held."""
+    odd = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {}}
+    async with following(NO_STREAMS, page(10, widget("a", 3), odd), stream(HANG)) as f:
+        await asyncio.sleep(1)
+        assert f.names() == ["a"]
+        assert f.informer.counts["unreadable"] == 1
+
+
+async def test_a_list_asks_for_what_the_watch_asks_for() -> None:
+    """Selectors, and metadata only, whichever way the store is filled."""
+    options = {
+        "label_selector": "a=b",
+        "field_selector": "metadata.name!=x",
+        "metadata_only": True,
+        "namespaces": ("ns",),
+    }
+    async with following(NO_STREAMS, page(10), stream(HANG), **options) as f:
+        await asyncio.sleep(1)
+        assert f.script.asked() == ["streamlist -", "list - limit 500", "watch 10"]
+        for _, request in f.script.requests:
+            assert request.path == "/apis/example.org/v1/namespaces/ns/widgets"
+            assert request.param("labelSelector") == "a=b"
+            assert request.param("fieldSelector") == "metadata.name!=x"
+            assert "as=PartialObjectMetadata" in request.headers["accept"]
+
+
+async def test_a_long_list_lets_the_loop_turn_while_it_is_compared() -> None:
+    """Two thousand objects in one answer: others run in between, not only before and after."""
+    many = [widget(f"w{n}", n + 1) for n in range(2000)]
+    async with following(NO_STREAMS, page(9000, *many), stream(HANG)) as f:
+        turns = 0
+        while len(f.script.requests) < 3:
+            await asyncio.sleep(0)
+            turns += len(f.script.requests) == 2
+        assert turns >= 2000 / SLICE
 
 
 async def test_s21_large_lines_cut_anywhere_arrive_whole() -> None:

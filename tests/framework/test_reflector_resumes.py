@@ -106,13 +106,15 @@ async def test_s14_internal_errors_are_answered_by_opening_the_watch_again(succe
     read again; one event in between starts that time anew."""
     wrong = error(500, "InternalError", "etcdserver: no leader")
     fifth = stream(bookmark(5), wrong) if success else stream(wrong)
+    again = stream(end(6), 60.0, wrong)
     async with following(
-        stream(end(4), 60.0, wrong), *[stream(wrong) for _ in range(4)], fifth, stream(HANG)
+        stream(end(4), 60.0, wrong), *[stream(wrong) for _ in range(4)], fifth, again, stream(HANG)
     ) as f:
-        await asyncio.sleep(200)
+        await asyncio.sleep(300)
         assert f.script.asked()[1:6] == ["watch 4"] * 5
         assert f.script.times()[4] < 90 < f.script.times()[5]
         assert f.script.asked()[6] == ("watch 5" if success else "streamlist 4")
+        assert success or f.script.asked()[7] == "watch 6", "and half a minute begins anew"
 
 
 @pytest.mark.parametrize("how", ["in the stream", "as an answer"])
@@ -192,6 +194,7 @@ async def test_s17_bookmarks_move_the_version_and_push_back_the_idle_timeout() -
         await asyncio.sleep(180)
         assert f.script.asked() == ["streamlist -"]
         assert f.informer.store.resource_version == "6"
+        assert f.informer.staleness == pytest.approx(60), "the last bookmark came at 120 s"
         await asyncio.sleep(20)
         assert f.script.asked() == ["streamlist -", "watch 6"]
         assert f.script.times()[1] == pytest.approx(190)

@@ -270,7 +270,7 @@ class Reflector:
         async for event in events:
             self.heard = now()
             record = self._accept(event)
-            if empty and event.type != "ERROR":
+            if empty:
                 empty = False
                 self._internal_errors_since = None
             if record is None:
@@ -302,7 +302,6 @@ class Reflector:
         self._report(error)
         if too_large(error):
             self._unavailable = True
-            return _Next(resume=False, delay=delay)
         if isinstance(error, TooManyRequests):
             return _Next(resume=True, delay=max(delay, error.retry_after or 0.0))
         resume = isinstance(error, TransportError) or self._within_window(error)
