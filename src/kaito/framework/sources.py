@@ -9,13 +9,31 @@ at_start(key)                       once, when the controller starts
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, final
+from typing import Any, Protocol, TypedDict, Unpack, final
 
 from kaito.framework.events import Added, Event, Updated
+from kaito.framework.index import IndexFunction
 from kaito.framework.predicates import Predicate
 from kaito.framework.reading import Readable
+from kaito.framework.reflector import Transform
+from kaito.framework.scope import Scope
 from kaito.framework.workqueue import LOW_PRIORITY
 from kaito.kube.objects import ObjectKey, Record, Resource
+
+
+class WatchOptions(TypedDict, total=False):
+    """What is watched of a kind, and how it is kept: see `Cache.informer`."""
+
+    namespaces: tuple[str, ...]
+    """None given: all."""
+    label_selector: str
+    field_selector: str
+    scopes: tuple[Scope, ...]
+    """Several namespaces with selectors of their own."""
+    metadata_only: bool
+    transform: Transform | None
+    indexes: Mapping[str, IndexFunction]
+
 
 Enqueue = Callable[[ObjectKey, int], None]
 """Takes a key and its priority."""
@@ -191,7 +209,11 @@ def _controller_of(owner: Resource) -> ToKeys:
 
 
 def for_object(
-    resource: Resource, *, predicate: Predicate | None = None, resync: float = 0.0, **options: Any
+    resource: Resource,
+    *,
+    predicate: Predicate | None = None,
+    resync: float = 0.0,
+    **options: Unpack[WatchOptions],
 ) -> Source:
     """Every object of the kind is a key. `options` go to the informer; `resync`: see `Watch`."""
     return Watch(
@@ -200,7 +222,11 @@ def for_object(
 
 
 def owned_by(
-    resource: Resource, owner: Resource, *, predicate: Predicate | None = None, **options: Any
+    resource: Resource,
+    owner: Resource,
+    *,
+    predicate: Predicate | None = None,
+    **options: Unpack[WatchOptions],
 ) -> Source:
     """Objects whose controller is of kind `owner` (whatever its version) want that owner."""
     keys = _controller_of(owner)
@@ -208,13 +234,17 @@ def owned_by(
 
 
 def mapped(
-    resource: Resource, to_keys: ToKeys, *, predicate: Predicate | None = None, **options: Any
+    resource: Resource,
+    to_keys: ToKeys,
+    *,
+    predicate: Predicate | None = None,
+    **options: Unpack[WatchOptions],
 ) -> Source:
     """Objects want the keys that `to_keys` finds; it must be quick and may read the cache."""
     return Watch(resource=resource, to_keys=to_keys, predicate=predicate, options=options)
 
 
-def reads(resource: Resource, **options: Any) -> Source:
+def reads(resource: Resource, **options: Unpack[WatchOptions]) -> Source:
     """No keys: runs read the kind, so it is cached, and none starts before it is complete.
 
     The options must be those of the informer that is read: selectors, namespaces, transform ...
