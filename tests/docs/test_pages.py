@@ -258,6 +258,7 @@ PYTHON = [block for block in ALL_BLOCKS if block.language == "python"]
 async def test_examples_in_python_run(block: Block) -> None:
     """The tests that a page shows pass."""
     sys.modules.setdefault("page", example.page)
+    sys.modules.setdefault("topic", example.topic)
     space: dict = {}
     exec(compile(block.text, str(block.page), "exec"), space)  # noqa: S102 - our own pages
     tests = [value for key, value in space.items() if key.startswith("test_")]
