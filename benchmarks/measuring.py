@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -84,13 +83,6 @@ def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
-
-
-def processor_seconds(work: Callable[[], object]) -> float:
-    """Of this thread, for one call."""
-    started = time.thread_time()
-    work()
-    return time.thread_time() - started
 
 
 def quietest(measure: Callable[[], float], rounds: int) -> float:

@@ -10,7 +10,6 @@ from kaito.simulator import curl
 from kaito.simulator.network import NoSuchHost, Refused, Unreachable
 
 CLOSED = "Could not connect to server"
-HINT = "curl: try 'curl --help' for more information\n"
 
 
 class Server:

@@ -102,7 +102,6 @@ class NodeClaims:
     """The reconciler. Its memory (`Pace`) only saves requests."""
 
     def __init__(self, manager: Manager, cloud: Cloud, options: NodeClaimOptions) -> None:
-        self._manager = manager
         self._client = manager.client
         self._clock = manager.clock
         self._cloud = cloud

@@ -53,7 +53,6 @@ class ArmEndpoint:
         """(method, path, status) of every request that arrived, of the latest thousands; status 0:
         no answer got out."""
         self._clock = clock
-        self._random = random
         self._pools = AgentPools(self.options, clock=clock, random=random)
         self._routes: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
             (method, re.compile(path + "/?", re.IGNORECASE), handler)
