@@ -1,4 +1,4 @@
-"""The other half of a contract: a real control plane, without controllers or scheduler."""
+"""The other half of a contract: a real API server, without controllers or scheduler."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from tests.controlplane import needed
 from tests.controlplane.controlplane import ControlPlane
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def real() -> Iterator[ControlPlane]:
-    """One for each file: what a file leaves behind is not found by another."""
+    """One for all of them, since it takes long to start: each works under names of its own."""
     with plane(needed.folder()) as up:
         yield up

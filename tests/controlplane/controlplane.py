@@ -27,7 +27,7 @@ from typing import IO, Any, Self
 from tests.controlplane import programs
 
 USERS = ("admin", "operator")
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 240
 _STOP_SECONDS = 2
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -77,7 +77,8 @@ class ControlPlane:
         self._options = options
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._logs: list[IO[bytes]] = []
-        self._port = options.port or _free_port()
+        self._held: list[socket.socket] = []
+        self._port = options.port or self._free_port()
         self.url = f"https://127.0.0.1:{self._port}"
         self._etcd = ""
         self.audit_log = state / "audit.log"
@@ -141,18 +142,22 @@ class ControlPlane:
         return answer
 
     def stop(self) -> None:
-        """End every part, the last one started first; one that lingers is killed.
+        """End every part at once; one that lingers is killed.
 
         An API server lingers: it lets its watches run on.
         """
-        for _, process in reversed(self._processes):
+        for _, process in self._processes:
             process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for _, process in self._processes:
             try:
-                process.wait(_STOP_SECONDS)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         self._processes.clear()
+        while self._held:
+            self._held.pop().close()
         for log in self._logs:
             log.close()
         self._logs.clear()
@@ -165,7 +170,7 @@ class ControlPlane:
         self._processes.append((name, subprocess.Popen(command, stdout=log, stderr=log)))
 
     def _start_servers(self) -> None:
-        etcd, peer = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
+        etcd, peer = (f"http://127.0.0.1:{self._free_port()}" for _ in range(2))
         self._etcd = etcd.removeprefix("http://")
         self._start(
             "etcd",
@@ -223,7 +228,7 @@ class ControlPlane:
             self._start(
                 "kube-controller-manager",
                 **common,
-                secure_port=_free_port(),
+                secure_port=self._free_port(),
                 cert_dir=self.state / "kcm",
                 service_account_private_key_file=self.state / "service-accounts.key",
                 use_service_account_credentials=False,
@@ -232,8 +237,21 @@ class ControlPlane:
                 kube_api_burst=1000,
             )
         if self._options.scheduler:
-            ports = {"secure_port": _free_port(), "cert_dir": self.state / "scheduler"}
+            ports = {"secure_port": self._free_port(), "cert_dir": self.state / "scheduler"}
             self._start("kube-scheduler", **common, **ports)
+
+    def _free_port(self) -> int:
+        """One that stays ours: Linux gives no other socket a port that is bound, but lets a program
+        listen on it that asks for this very one."""
+        probe = socket.socket()
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        if sys.platform == "linux":
+            self._held.append(probe)
+        else:
+            probe.close()
+        return port
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -262,13 +280,6 @@ class ControlPlane:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _write_key(path: Path) -> None:

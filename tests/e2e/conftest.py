@@ -1,4 +1,4 @@
-"""One control plane for the whole session, the operator installed on it as the README says."""
+"""One control plane for all of these tests, the operator installed on it as the README says."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 INSTALLED = ("config/crd", "config/crd/karpenter", "config/rbac", "config/policy")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder():
     """Where the programs of the control plane are, kubectl among them."""
     found = programs.find()
@@ -31,7 +31,7 @@ def folder():
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(folder):
     """etcd, API server, controllers, scheduler; every request in the audit log."""
     with (
@@ -41,13 +41,13 @@ def plane(folder):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubectl(folder, plane):
     """The administrator's."""
     return Kubectl(folder / "kubectl", plane.kubeconfig("admin"), plane.state)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed(kubectl):
     """CRDs, roles and the admission policy, from the files of this repository."""
     for path in INSTALLED:
@@ -55,7 +55,7 @@ def installed(kubectl):
     kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def account(kubectl, plane, installed):
     """A kubeconfig of the operator's ServiceAccount: it has exactly the rights of config/rbac."""
     token = kubectl("create", "token", ACCOUNT, "--namespace", NAMESPACE).out.strip()
@@ -67,13 +67,13 @@ def account(kubectl, plane, installed):
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def thread():
     with LoopThread() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(thread, plane, installed):
     """The cloud and its machines."""
     made = World(thread, plane.kubeconfig("admin"))

@@ -138,6 +138,36 @@ async def test_a_connection_that_is_given_up_is_closed_at_once(monkeypatch, how)
         left.set()
 
 
+@pytest.mark.parametrize("passes", [*range(1, 12), None])
+async def test_a_closed_transport_leaves_no_socket(monkeypatch, passes):
+    """Wherever a request is when it is cancelled: before, in and after the opening of TLS, or when
+    the server has all of it and says nothing."""
+    made = []
+
+    def remembered(address):
+        made.append(_socket(address))
+        return made[-1]
+
+    async def handler(request):
+        arrived.set()
+        await left.wait()
+        return web.Response()
+
+    monkeypatch.setattr("kaito.kube.https._socket", remembered)
+    arrived, left = asyncio.Event(), asyncio.Event()
+    async with serve(handler) as url:
+        async with asyncio.TaskGroup() as tasks, connect(url) as transport:
+            asked = tasks.create_task(transport.send(GET))
+            for _ in range(passes or 0):
+                await asyncio.sleep(0)
+            if passes is None:
+                await arrived.wait()
+            asked.cancel()
+            await asyncio.wait([asked])
+        assert [one for one in made if one.fileno() >= 0] == []
+        left.set()
+
+
 async def test_the_look_up_of_a_name_is_measured():
     """Once per connection; an address needs none."""
     looked_up = []

@@ -9,8 +9,9 @@ import asyncio
 import math
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -40,6 +41,9 @@ _PROBE_AFTER, _PROBE_EVERY, _PROBES = 30, 10, 3
 _UNACKNOWLEDGED_MS = 30_000
 """TCP_USER_TIMEOUT: for data that was sent and never acknowledged."""
 
+_PASSES = 20
+"""Of the event loop, until it has noticed that a connection was cut: it takes four or five."""
+
 _SAFE = "/%:@!$&'()*+,;=~"
 """Characters of a path that are sent as they are; it may hold escapes already."""
 
@@ -57,6 +61,7 @@ class HttpsTransport:
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
         self._presented: tuple[str | None, str | None] = (None, None)
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._closed = False
 
     @property
@@ -99,6 +104,26 @@ class HttpsTransport:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
+            await self._cut()
+
+    async def _cut(self) -> None:
+        """End the connections that are not the session's any more.
+
+        Where a request is cancelled before its answer, TLS is still being opened, or being closed
+        in good order, which takes as long as the peer likes.
+        """
+        for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for _ in range(_PASSES):
+            if all(one.fileno() < 0 for one in self._sockets):
+                return
+            await asyncio.sleep(0)  # noqa: TID251 - a pass of the loop, which takes no time
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = _socket(address)
+        self._sockets.add(made)
+        return made
 
     async def _open(
         self, request: Request, limits: aiohttp.ClientTimeout
@@ -140,7 +165,7 @@ class HttpsTransport:
                     ssl=self._tls,
                     limit=self._connections,
                     keepalive_timeout=_KEEP_ALIVE,
-                    socket_factory=_socket,
+                    socket_factory=self._socket,
                     resolver=None if self.on_resolved is None else _Timed(self.on_resolved),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

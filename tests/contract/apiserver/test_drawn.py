@@ -32,7 +32,7 @@ from tests.contract.apiserver.real import users
         (Schemas, 40, 3),
     ],
 )
-async def test_every_answer_is_the_same(real, make, count, seed):
+async def test_every_answer_is_the_real_one(real, make, count, seed):
     """Objects, owners, conflicts, selections and refusals, request after request."""
     namespace = f"t{Random().randrange(10**8):08d}"
     embedded = in_process(ApiServer(clock=SystemClock(), random=Random(seed)))

@@ -18,8 +18,7 @@ from kaito.kube.clock import LoopClock
 from kaito.kube.transport import Request, Transport
 from tests.contract.apiserver.drawn import CRDS
 from tests.contract.apiserver.drawn.writes import definition
-from tests.contract.apiserver.real import plane, users
-from tests.controlplane import needed
+from tests.contract.apiserver.real import users
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -94,19 +93,13 @@ async def _embedded() -> AsyncIterator[There]:
     yield there
 
 
-@pytest.fixture(scope="module")
-def real_plane():
-    with plane(needed.folder()) as running:
-        yield running
-
-
 @pytest.fixture(params=BOTH)
 def server(request):
     """Where a test runs, once on each of the two."""
     if request.param == "embedded":
         return _embedded
 
-    up = request.getfixturevalue("real_plane")
+    up = request.getfixturevalue("real")
 
     @asynccontextmanager
     async def there() -> AsyncIterator[There]:

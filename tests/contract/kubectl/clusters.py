@@ -38,7 +38,7 @@ from tests.simulator.machines import Switchboard
 from tests.simulator.world import running
 
 SPEED = 200
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 """Seconds for a cluster to come up, and to end."""
 ALWAYS = "worker"
 """The machine that every session has."""

@@ -45,7 +45,7 @@ from tests.contract.kubectl.plain import Plain
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
-_PATIENCE = 30.0
+_PATIENCE = 180.0
 """Seconds for any step."""
 _PAUSE = 0.15
 """Between two tries of a step that waits for its output."""

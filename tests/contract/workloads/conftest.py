@@ -18,7 +18,7 @@ _BOTH = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane() -> Iterator[ControlPlane]:
     folder = needed.folder()
     if not programs.has_controllers(folder):

@@ -30,10 +30,12 @@ from tests.simulator.pods import shell
 from tests.simulator.world import running, world
 
 SPEED = 200
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds of a real clock for anything to happen; a virtual one runs `SPEED` times as far."""
 FAST = replace(NodeOptions(), boot=1.0, ready=1.0, gpu=1.0, pull_bytes_per_second=1e12)
 
+Said = tuple[str, str, str, str]
+"""(kind, type, reason, note) of an Event."""
 _SUFFIX = re.compile(r"\b(w(?:-[b-z0-9]{6,10})?)-[a-z0-9]{5}\b")
 _HASH = re.compile(r"\bw-[b-z0-9]{6,10}\b")
 
@@ -122,25 +124,47 @@ class Scene:
         )
         return [found[key] for key in sorted(found)]
 
-    async def events(self, *wanted: str) -> set[tuple[str, str, str, str]]:
-        """(kind, type, reason, note) of what was reported, once all `wanted` reasons were."""
-        found = await self._waiting.until(
+    async def passed(
+        self, resource: Resource, made: Record, condition: Callable[[Record], bool]
+    ) -> None:
+        """Wait until it was so at some time since the object was made, however short."""
+        patience = int(self.patience)
+        async with self.client.watch(
+            resource,
+            namespace=self.namespace,
+            field_selector=f"metadata.name={made.meta.name}",
+            resource_version=made.meta.resource_version,
+            timeout_seconds=patience,
+            idle_timeout=patience,
+        ) as events:
+            async for event in events:
+                if event.type == "MODIFIED" and event.record and condition(event.record):
+                    return
+        raise AssertionError(f"{resource.kind} {made.meta.name} was never so")
+
+    async def told(self, *wanted: Said, alone: bool = True) -> None:
+        """Wait until this is reported; `alone`: and nothing else with these reasons.
+
+        Events are written behind what they tell of.
+        """
+        reasons = {reason for _, _, reason, _ in wanted}
+
+        def is_told(there: dict[ObjectKey, Record]) -> bool:
+            said = {_said(event) for event in there.values() if event.get("reason") in reasons}
+            return said == set(wanted) or (not alone and said > set(wanted))
+
+        await self._waiting.until(
             EVENTS,
-            lambda there: set(wanted) <= {e.get("reason") for e in there.values()},
+            is_told,
             namespace=self.namespace,
             seconds=self.patience,
-            what=f"not all of {wanted} were reported",
+            what=f"not reported, or not alone: {wanted}",
         )
-        return {
-            (
-                e.get("regarding", "kind"),
-                e.get("type"),
-                e.get("reason"),
-                without_chance(e.get("note")),
-            )
-            for e in found.values()
-            if e.get("reason") in wanted
-        }
+
+
+def _said(event: Record) -> Said:
+    kind, type_, reason = event.get("regarding", "kind"), event.get("type"), event.get("reason")
+    return kind, type_, reason, without_chance(event.get("note"))
 
 
 def without_chance(text: str) -> str:
@@ -187,9 +211,9 @@ async def real(plane: ControlPlane) -> AsyncIterator[Scene]:
             yield scene
             for machine in machines.current():
                 machines.switch_off(machine.name)
-            await clock.sleep(0.5)
+                await scene.gone(NODES, machine.name)
         for node in (await client.list(NODES)).items:
-            # The next scene counts nodes.
+            # The next scene counts nodes: neither may those be left that no machine is behind.
             if node.meta.name.startswith(namespace):
                 with suppress(NotFound):
                     await client.delete(NODES, node.key)

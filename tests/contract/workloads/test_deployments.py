@@ -2,7 +2,7 @@
 
 from kaito.kube.objects import Json, Record
 from kaito.kube.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS
-from tests.contract.workloads.scene import IDLE, Scene, is_usable, status_is
+from tests.contract.workloads.scene import IDLE, Said, Scene, is_usable, status_is
 
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -20,6 +20,11 @@ async def _change(here: Scene, version: str | None, **spec: object) -> None:
     template = {"metadata": {"annotations": {"version": version}}}
     patch = {"spec": {"template": template, **spec}}
     await here.client.merge_patch(DEPLOYMENTS, here.key("w"), patch)
+
+
+def _scaled(way: str, old: str, new: str) -> Said:
+    note = f"Scaled {way} replica set w-# from {old} to {new}"
+    return "Deployment", "Normal", "ScalingReplicaSet", note
 
 
 def _reason(deployment: Record, kind: str) -> str:
@@ -44,13 +49,8 @@ async def test_a_rollout_keeps_its_bounds(scene):
         sets = await here.settled(REPLICASETS, 2)
         told = {s.meta.annotations[REVISION]: s.get("spec", "replicas") for s in sets}
         assert told == {"1": 0, "2": 2}
-        assert {note for *_, note in await here.events("ScalingReplicaSet")} == {
-            "Scaled up replica set w-# from 0 to 2",
-            "Scaled up replica set w-# from 0 to 1",
-            "Scaled up replica set w-# from 1 to 2",
-            "Scaled down replica set w-# from 2 to 1",
-            "Scaled down replica set w-# from 1 to 0",
-        }
+        steps = ("up 0 2", "up 0 1", "up 1 2", "down 2 1", "down 1 0")
+        await here.told(*(_scaled(*step.split()) for step in steps))
 
 
 async def test_recreating_ends_the_old_first(scene):

@@ -22,8 +22,8 @@ async def test_several_at_a_time(scene):
     """As many pods as `parallelism` until `completions` of them succeeded."""
     async with scene as here:
         await here.until(NODES, here.machine("one"), is_usable)
-        await here.create(JOBS, _job(here, "sleep 200", completions=3, parallelism=2))
-        await here.until(JOBS, "w", status_is(active=2))
+        made = await here.create(JOBS, _job(here, "sleep 200", completions=3, parallelism=2))
+        await here.passed(JOBS, made, status_is(active=2))
         done = await here.until(JOBS, "w", _ended)
         assert done.get("status", "succeeded") == 3
         assert len(await here.settled(PODS, 3)) == 3
@@ -34,7 +34,6 @@ async def test_a_failed_pod_is_tried_again(scene):
     async with scene as here:
         await here.until(NODES, here.machine("one"), is_usable)
         await here.create(JOBS, _job(here, "exit 3", backoffLimit=1))
-        here.patience = max(here.patience, 60.0)
         done = await here.until(JOBS, "w", _ended)
         assert done.get("status", "failed") == 2
         assert _said(done) == [
@@ -56,10 +55,10 @@ async def test_a_suspended_job_waits(scene):
         await here.client.merge_patch(JOBS, here.key("w"), {"spec": {"suspend": False}})
         done = await here.until(JOBS, "w", _ended)
         assert _said(done)[0] == ("Suspended", "False", "JobResumed")
-        assert await here.events("Suspended", "Resumed") == {
+        await here.told(
             ("Job", "Normal", "Suspended", "Job suspended"),
             ("Job", "Normal", "Resumed", "Job resumed"),
-        }
+        )
 
 
 async def test_suspending_ends_the_pods(scene):

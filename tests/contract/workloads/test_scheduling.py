@@ -20,13 +20,17 @@ async def _pod(here: Scene, name: str = "p", *, own: bool = True, **spec: object
     return await here.create(PODS, template["spec"], name)
 
 
-async def _message(here: Scene, name: str = "p") -> str:
-    """Why the pod is not scheduled, once nodes were looked at."""
+async def _usable(here: Scene, node: str) -> None:
+    """Wait until the node is usable and the scheduler has heard of it: it puts a pod there."""
+    await here.until(NODES, node, is_usable)
+    template = here.template(IDLE, nodeSelector={"kubernetes.io/hostname": node})
+    await here.create(PODS, template["spec"], f"on-{node}")
+    assert await _placed(here, f"on-{node}") == node
 
-    def looked(pod: Record) -> bool:
-        return any("nodes are available" in c["message"] for c in _unscheduled(pod))
 
-    return str(_unscheduled(await here.until(PODS, name, looked))[0]["message"])
+async def _refused(here: Scene, message: str, name: str = "p") -> None:
+    """Wait until just this is why the pod is not scheduled."""
+    await here.until(PODS, name, lambda pod: [c["message"] for c in _unscheduled(pod)] == [message])
 
 
 def _unscheduled(pod: Record) -> list[Json]:
@@ -53,10 +57,10 @@ async def test_a_taint_that_is_not_tolerated(scene):
     """The words name the taint; a toleration lets the pod in."""
     async with scene as here:
         node = here.machine("one")
-        await here.until(NODES, node, is_usable)
+        await _usable(here, node)
         await _pod(here, tolerations=[])
-        assert await _message(here) == (
-            "0/1 nodes are available: 1 node(s) had untolerated taint(s)." + _preemption(1)
+        await _refused(
+            here, "0/1 nodes are available: 1 node(s) had untolerated taint(s)." + _preemption(1)
         )
         key = {"key": "sku", "operator": "Exists", "effect": "NoSchedule"}
         await _pod(here, "q", tolerations=[key])
@@ -66,11 +70,12 @@ async def test_a_taint_that_is_not_tolerated(scene):
 async def test_a_selector_that_no_node_has(scene):
     """One word for selectors and required affinity alike."""
     async with scene as here:
-        await here.until(NODES, here.machine("one"), is_usable)
+        await _usable(here, here.machine("one"))
         await _pod(here, nodeSelector={"scene": here.namespace, "absent": "yes"})
-        assert await _message(here) == (
+        await _refused(
+            here,
             "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
-            + _preemption(1)
+            + _preemption(1),
         )
 
 
@@ -79,7 +84,7 @@ async def test_terms_of_required_affinity(scene):
     async with scene as here:
         one, two = here.machine("one", tier="1"), here.machine("two", tier="2")
         for node in (one, two):
-            await here.until(NODES, node, is_usable)
+            await _usable(here, node)
         for name, wanted, terms in (
             ("in", one, ([_expression("tier", "In", "1", "9")],)),
             ("notin", two, ([_expression("tier", "NotIn", "1")],)),
@@ -90,9 +95,11 @@ async def test_terms_of_required_affinity(scene):
             await _pod(here, name, affinity=_required(*terms))
             assert await _placed(here, name) == wanted
         await _pod(here, "none", affinity=_required([_expression("tier", "DoesNotExist")]))
-        assert await _message(here, "none") == (
+        await _refused(
+            here,
             "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."
-            + _preemption(2)
+            + _preemption(2),
+            "none",
         )
 
 
@@ -100,11 +107,20 @@ async def test_a_node_that_is_cordoned(scene):
     """Nothing new goes there."""
     async with scene as here:
         node = here.machine("one")
-        await here.until(NODES, node, is_usable)
+        await _usable(here, node)
         await here.client.merge_patch(NODES, ObjectKey("", node), {"spec": {"unschedulable": True}})
-        await _pod(here, tolerations=[{"key": "sku", "operator": "Exists"}])
-        assert await _message(here) == (
-            "0/1 nodes are available: 1 node(s) were unschedulable." + _preemption(1)
+        tries = 0
+        while True:
+            # Until the scheduler has heard of it too.
+            name, tries = f"p{tries}", tries + 1
+            await _pod(here, name, tolerations=[{"key": "sku", "operator": "Exists"}])
+            pod = await here.until(
+                PODS, name, lambda p: bool(p.get("spec", "nodeName") or _unscheduled(p))
+            )
+            if not pod.get("spec", "nodeName"):
+                break
+        await _refused(
+            here, "0/1 nodes are available: 1 node(s) were unschedulable." + _preemption(1), name
         )
 
 
@@ -112,13 +128,13 @@ async def test_reasons_are_counted(scene):
     """Each reason with its number of nodes, in the order of their words."""
     async with scene as here:
         for node in (here.machine("one", tier="1"), here.machine("two", tier="2")):
-            await here.until(NODES, node, is_usable)
+            await _usable(here, node)
         cpu = {"requests": {"cpu": "9999"}}
         container = {**here.template(IDLE)["spec"]["containers"][0], "resources": cpu}
         selector = {"scene": here.namespace, "tier": "1"}
         await _pod(here, containers=[container], nodeSelector=selector)
-        said = await _message(here)
-        assert said.startswith(
+        said = _unscheduled(await here.until(PODS, "p", lambda p: bool(_unscheduled(p))))
+        assert said[0]["message"].startswith(
             "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node "
             "affinity/selector."
         )
@@ -128,7 +144,7 @@ async def test_a_gate_keeps_the_pod_out(scene):
     """It is not looked at before its gates are gone."""
     async with scene as here:
         node = here.machine("one")
-        await here.until(NODES, node, is_usable)
+        await _usable(here, node)
         await _pod(here, schedulingGates=[{"name": "example.com/wait"}])
         held = await here.until(PODS, "p", lambda pod: bool(_unscheduled(pod)))
         (condition,) = _unscheduled(held)
@@ -143,13 +159,11 @@ async def test_it_is_told(scene):
     """Events in the scheduler's words, for what was placed and for what was not."""
     async with scene as here:
         node = here.machine("one")
-        await here.until(NODES, node, is_usable)
-        await _pod(here)
+        await _usable(here, node)
         await _pod(here, "q", nodeSelector={"scene": here.namespace, "absent": "yes"})
-        await _placed(here)
-        said = {(kind, type_, reason): note for kind, type_, reason, note in
-                await here.events("Scheduled", "FailedScheduling")}  # fmt: skip
-        assert said["Pod", "Normal", "Scheduled"] == (
-            f"Successfully assigned {here.namespace}/p to {node}"
-        )
-        assert said["Pod", "Warning", "FailedScheduling"].startswith("0/1 nodes are available: 1 ")
+        why = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+        await _refused(here, why + _preemption(1), "q")
+        placed = f"Successfully assigned {here.namespace}/on-{node} to {node}"
+        await here.told(("Pod", "Normal", "Scheduled", placed))
+        refused = ("Pod", "Warning", "FailedScheduling", why + _preemption(1))
+        await here.told(refused, alone=False)

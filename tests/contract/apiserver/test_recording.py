@@ -5,8 +5,7 @@ from contextlib import closing
 import pytest
 
 from kaito.apiserver.builtin.library import library
-from tests.contract.apiserver.real import plane
-from tests.controlplane import needed, record
+from tests.controlplane import record
 
 RECORDED_ELSEWHERE = frozenset({"x-zero", "x-type", "default"})
 
@@ -20,9 +19,9 @@ def published(schema):
 
 @pytest.mark.realtime
 @pytest.mark.controlplane
-def test_the_recorded_definitions_are_fresh():
+def test_the_recording_is_of_the_real_one(real):
     """Types, keys and strategies, definition by definition."""
-    with plane(needed.folder()) as up, closing(record.Server(up)) as server:
+    with closing(record.Server(real)) as server:
         found = record.published(server)
 
     assert set(found) == {name for name in found if library().has(name)}
