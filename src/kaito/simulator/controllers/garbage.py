@@ -103,10 +103,11 @@ class Graph:
         places = sorted(self._owned.get(uid, {}).items(), key=lambda item: item[1][0].number)
         return [found for own, place in places if (found := _at(place, own)) is not None]
 
-    def matters(self, uid: str) -> bool:
-        """Whether there may be something to collect below this owner: it is gone, or going."""
+    def matters(self, uid: str, record: Record) -> bool:
+        """Whether this owner, or owner of `record`, may have something to collect: it is gone, or
+        going, or where `record` cannot be owned from."""
         found = self.find(uid)
-        return found is None or found[1].meta.deleting
+        return found is None or found[1].meta.deleting or _elsewhere(*found, record)
 
     def _changed(self, kind: _Watched, events: Sequence[Event]) -> None:
         for event in events:
@@ -155,7 +156,7 @@ def _at(place: tuple[_Watched, Key], uid: str) -> tuple[Resource, Record] | None
 def _touched(graph: Graph, record: Record) -> list[ObjectKey]:
     """The owners to look at when this object changed: itself, and its own."""
     uids = (record.meta.uid, *(owner.uid for owner in record.meta.owners))
-    return [_own_key(uid) for uid in uids if graph.matters(uid)]
+    return [_own_key(uid) for uid in uids if graph.matters(uid, record)]
 
 
 def garbage_controller(
