@@ -4,6 +4,8 @@ import asyncio
 import gc
 from collections.abc import Sequence
 
+import pytest
+
 from kaito.framework.events import Added, Deleted, Event, Updated
 from kaito.framework.shard import SLICE, Shard
 from kaito.framework.store import Store
@@ -221,6 +223,27 @@ async def test_s34_an_object_that_moves_away_during_a_relist_does_not_come_back(
     assert seen == [Updated(listed[0], moved)]
 
 
+async def test_s34_what_a_relist_of_one_watch_misses_is_deleted_if_no_other_has_it() -> None:
+    """Gone from the one and not seen by the other: a tombstone. Seen there: no word."""
+    store, one, seen = watched(shards=2)
+    a, b = widget_record("a", 1), widget_record("b", 2)
+    await one.replace([a, b], "2", pause)
+    await store.shards[1].replace([], "2", pause)
+    seen.clear()
+    moved = False
+
+    async def meanwhile() -> None:
+        nonlocal moved
+        if not moved:
+            moved = True
+            store.shards[1].upsert(widget_record("b", 3))
+
+    others = [widget_record(f"w{n}", n + 10) for n in range(SLICE)]
+    await one.replace(others, "4000", meanwhile)
+    assert [event for event in seen if isinstance(event, Deleted)] == [Deleted(a, tombstone=True)]
+    assert store.get(ObjectKey("ns", "b")) == widget_record("b", 3)
+
+
 async def test_s34_the_version_of_a_store_is_that_of_its_slowest_shard() -> None:
     """A store of several shards is as fresh as the one that is furthest behind."""
     store, one, _ = watched(shards=2)
@@ -247,6 +270,26 @@ async def test_a_large_replacement_yields_and_is_swapped_in_one_step() -> None:
     records = [widget_record(f"w{n}", n + 2) for n in range(3 * SLICE)]
     await shard.replace(records, "9999", look)
     assert lengths == {(1, 0), (3 * SLICE, 3 * SLICE + 1)}
+
+
+@pytest.mark.parametrize(("indexed", "pauses"), [(False, 13), (True, 16)])
+async def test_a_large_replacement_pauses_after_every_slice_of_its_work(indexed, pauses) -> None:
+    """Comparing, looking for what is missing, indexing, and freeing what was replaced: three
+    slices each, of events twice as many, and none of the last slice is worth a pause."""
+    _, shard, seen = watched(**({"colour": colour} if indexed else {}))
+    old = [widget_record(f"o{n}", n + 1) for n in range(3 * SLICE)]
+    await shard.replace(old, "5000", pause)
+    seen.clear()
+    counted = []
+
+    async def counting() -> None:
+        counted.append(len(seen))
+
+    new = [widget_record(f"n{n}", n + 5000) for n in range(3 * SLICE)]
+    await shard.replace(new, "9999", counting)
+    assert len(counted) == pauses
+    assert counted[: pauses - 7] == [0] * (pauses - 7), "nothing is told before the swap"
+    assert counted[pauses - 7 :] == [6 * SLICE] * 7
 
 
 async def test_of_an_unchanged_object_the_copy_at_hand_is_the_one_to_keep() -> None:
@@ -293,6 +336,10 @@ async def test_waiters_wake_when_their_version_is_applied() -> None:
     assert woken == ["9", "u1", "10"]
     shard.advance("11")
     assert woken == ["9", "u1", "10"]
+    shard.when_reached("20", lambda: woken.append("20"))
+    shard.when_vanished(("ns", "a"), "u2", lambda: woken.append("u2"))
+    await shard.replace([widget_record("a", 19, uid="u3")], "20", pause)
+    assert woken[3:] == ["u2", "20"], "a list tells as much as a watch"
 
 
 async def test_what_was_written_is_seen_until_the_watch_has_caught_up() -> None:
@@ -339,6 +386,16 @@ async def test_what_was_deleted_is_gone_with_all_that_bore_its_name_before() -> 
     assert store.get(a) is None
     store.overlay(shard, third := widget_record("a", 6, uid="third"))
     assert store.get(a) is third
+
+
+async def test_what_was_deleted_does_not_hide_its_successor_in_another_shard() -> None:
+    """The other watch is ahead and has brought the new object of that name."""
+    store, one, _ = watched(shards=2)
+    await one.replace([widget_record("a", 1, uid="first")], "1", pause)
+    await store.shards[1].replace([], "1", pause)
+    store.overlay_gone(one, ("ns", "a"), "first", "3")
+    store.shards[1].upsert(successor := widget_record("a", 5, uid="second"))
+    assert store.get(ObjectKey("ns", "a")) is successor
 
 
 async def test_what_was_written_and_is_never_read_is_forgotten_all_the_same() -> None:
