@@ -11,7 +11,7 @@ from kaito.apiserver.kinds import Draft, Kind
 from kaito.apiserver.negotiation import accepted
 from kaito.apiserver.options import DeleteOptions, delete_options, list_limit
 from kaito.apiserver.policies import judge
-from kaito.apiserver.representing import JSON_HEADERS, respond, table
+from kaito.apiserver.representing import JSON_HEADERS, drawn, respond
 from kaito.apiserver.selecting import selection
 from kaito.apiserver.status import conflict, forbidden, success
 from kaito.apiserver.storage import Stored
@@ -212,8 +212,8 @@ def delete_collection(call: Call) -> Response:
         _carried_out(call, one, options)
     resource, meta = call.kind.resource, {"resourceVersion": str(version)}
     how = accepted(call.request)
-    if how.shape == "table":
-        return respond(call, table(call, items, meta), 200, how, drawn=True)
+    if how.shape != "object":
+        return respond(call, drawn(call, items, meta, how), 200, how, drawn=True)
     body = {
         "kind": call.kind.list_kind,
         "apiVersion": resource.api_version,

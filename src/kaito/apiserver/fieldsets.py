@@ -51,6 +51,11 @@ class FieldSet:
                 made.children[element] = child
         return made
 
+    @classmethod
+    def sent(cls, fields: Any) -> "FieldSet":
+        """Read `fieldsV1` of a client. Raises ValueError or TypeError for what is none."""
+        return cls.from_json(_sound(fields))
+
     def to_json(self) -> Json:
         """Write `fieldsV1`, in the order of the real server. Shared: not to be changed."""
         if self._json is None:
@@ -222,3 +227,28 @@ def _dotted(element: str) -> str:
 
 def _shown(value: Any) -> str:
     return quote(value) if isinstance(value, str) else compact(value)
+
+
+def _sound(fields: Any) -> Json:
+    """Without elements of kinds that are not known. Raises ValueError or TypeError for any other
+    nonsense."""
+    if not isinstance(fields, dict):
+        raise TypeError("fields are an object")
+    return {
+        element: {} if element == "." else _sound(below)
+        for element, below in fields.items()
+        if element == "." or _is_known(element)
+    }
+
+
+def _is_known(element: str) -> bool:
+    kind, colon, rest = element[:1], element[1:2], element[2:]
+    if colon != ":":
+        raise ValueError(f"{element} is no path element")
+    if kind == "k" and not isinstance(json.loads(rest), dict):
+        raise ValueError(f"{rest} is no key")
+    if kind == "v":
+        json.loads(rest)
+    if kind == "i":
+        int(rest)
+    return kind in _RANK

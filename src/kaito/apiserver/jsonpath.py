@@ -37,7 +37,11 @@ def compiled(path: str) -> tuple[Step, ...]:
         match = _TOKEN.match(text, position)
         if match is None:
             raise BadPath(f"cannot read {text[position:]!r} in {path!r}")
-        steps.append(_step(match))
+        if match["name"] and "." in match["name"]:
+            # Go reads what stands in brackets as a path of its own.
+            steps += (_field(part.replace("\x00", ".")) for part in match["name"].split("."))
+        else:
+            steps.append(_step(match))
         position = match.end()
     return tuple(steps)
 

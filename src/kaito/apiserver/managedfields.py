@@ -6,7 +6,7 @@ update makes its manager the owner of what it changed and takes that from everyb
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from kaito.apiserver import typed
 from kaito.apiserver.comparing import Comparison, compare
@@ -140,13 +140,20 @@ def read(entries: list[Json] | None, *, stored: bool = False) -> Owners:
             version if operation == UPDATE else "",
             entry.get("subresource", ""),
         )
-        fields, time = entry.get("fieldsV1") or {}, entry.get("time", "")
+        fields, time = entry.get("fieldsV1"), entry.get("time", "")
         owners[manager] = (
-            Owned(None, version, time, stored=fields)
+            Owned(None, version, time, stored=fields or {})
             if stored
-            else Owned(FieldSet.from_json(fields), version, time)
+            else Owned(_sent({} if fields is None else fields), version, time)
         )
     return owners
+
+
+def _sent(fields: Any) -> FieldSet:
+    try:
+        return FieldSet.sent(fields)
+    except (ValueError, TypeError) as error:
+        raise Unreadable(str(error)) from error
 
 
 def write(owners: Owners) -> list[Json]:

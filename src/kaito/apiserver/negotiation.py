@@ -25,6 +25,8 @@ class Accepted:
     shape: Shape = "object"
     version: str = "v1"
     yaml: bool = False
+    listed: bool = False
+    """Metadata alone, of a list: not of one object."""
 
 
 _PLAIN: Final = Accepted()
@@ -63,4 +65,5 @@ def _one(alternative: str, *, shapes: bool) -> Accepted | None:
     if shape is None or not shapes or parameters.get("g", "meta.k8s.io") != "meta.k8s.io":
         return None
     version = parameters.get("v", "v1")
-    return Accepted(shape, version) if version in ("v1", "v1beta1") else None
+    listed = wanted == "PartialObjectMetadataList"
+    return Accepted(shape, version, listed=listed) if version in ("v1", "v1beta1") else None

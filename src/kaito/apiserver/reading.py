@@ -9,9 +9,9 @@ import msgspec
 
 from kaito.apiserver import forms, gojson
 from kaito.apiserver.core import Call, encode
-from kaito.apiserver.negotiation import Accepted, accepted
+from kaito.apiserver.negotiation import accepted
 from kaito.apiserver.options import list_limit, list_version, version_match, version_of
-from kaito.apiserver.representing import JSON_HEADERS, respond, table, without_spec
+from kaito.apiserver.representing import JSON_HEADERS, drawn, respond
 from kaito.apiserver.selecting import Selection, selection
 from kaito.apiserver.status import (
     Refused,
@@ -66,11 +66,9 @@ def list_(call: Call) -> Response:
     chosen = selection(call)
     page = page_of(call, chosen)
     forms.expect(call, page.items)
-    if how.shape == "table":
+    if how.shape != "object":
         objects = [forms.shown(call, stored) for stored in page.items]
-        return respond(call, table(call, objects, _list_meta(page)), 200, how, drawn=True)
-    if how.shape == "metadata":
-        return respond(call, _partial_list(call, page, how), 200, how, drawn=True)
+        return respond(call, drawn(call, objects, _list_meta(page), how), 200, how, drawn=True)
     body = _body(call, page)
     if how.yaml:
         return respond(call, msgspec.json.decode(body), 200, how)
@@ -105,16 +103,6 @@ def _items(call: Call, stored: Iterable[Stored]) -> Iterable[bytes]:
     if kind.conversion is not None:
         return (encode(kind.conversion.load(one.json())) for one in stored)
     return (one.tail for one in stored)
-
-
-def _partial_list(call: Call, page: Page, how: Accepted) -> Json:
-    version = f"meta.k8s.io/{how.version}"
-    return {
-        "kind": "PartialObjectMetadataList",
-        "apiVersion": version,
-        "metadata": _list_meta(page),
-        "items": [without_spec(forms.shown(call, stored), how) for stored in page.items],
-    }
 
 
 def page_of(call: Call, chosen: Selection) -> Page:

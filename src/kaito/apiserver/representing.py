@@ -9,7 +9,7 @@ import yaml
 from kaito.apiserver.core import Call, encode
 from kaito.apiserver.kinds import Column, Kind, Moment
 from kaito.apiserver.negotiation import Accepted
-from kaito.apiserver.status import bad_request
+from kaito.apiserver.status import Refused, bad_request
 from kaito.kube.clock import parse_rfc3339
 from kaito.kube.objects import Json
 from kaito.kube.transport import Response
@@ -23,6 +23,8 @@ def respond(call: Call, obj: Json, status: int, how: Accepted, *, drawn: bool = 
     if not drawn and how.shape == "table" and obj.get("kind") != "Status":
         obj = table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
     elif not drawn and how.shape == "metadata" and obj.get("kind") != "Status":
+        if how.listed:
+            raise _other_shape(call, "PartialObjectMetadataList", "not a list", "")
         obj = without_spec(obj, how)
     if how.yaml:
         text = yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=True)
@@ -37,6 +39,34 @@ def without_spec(obj: Json, how: Accepted) -> Json:
         "apiVersion": f"meta.k8s.io/{how.version}",
         "metadata": obj["metadata"],
     }
+
+
+def drawn(call: Call, objects: Iterable[Json], metadata: Json, how: Accepted) -> Json:
+    """A list of objects as a Table or as metadata alone. Raises Refused (406) to who asked for the
+    metadata of one object."""
+    if how.shape == "table":
+        return table(call, objects, metadata)
+    if not how.listed:
+        raise _other_shape(call, "PartialObjectMetadata", "a list", "List")
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"meta.k8s.io/{how.version}",
+        "metadata": metadata,
+        "items": [without_spec(obj, how) for obj in objects],
+    }
+
+
+def _other_shape(call: Call, asked: str, why: str, ending: str) -> Refused:
+    """The object is named as in Go."""
+    resource = call.kind.resource
+    if call.kind.custom and not ending:
+        return Refused(500, "", "content is not a list")
+    package = (resource.group or "core").partition(".")[0]
+    name = "unstructured.Unstructured" if call.kind.custom else f"{package}.{resource.kind}"
+    if resource.kind == "Event":
+        name = "core.Event"
+    told = f"you requested {asked}, but the requested object is {why} (*{name}{ending})"
+    return Refused(406, "NotAcceptable", told)
 
 
 def table(call: Call, objects: Iterable[Json], metadata: Json, *, definitions: bool = True) -> Json:

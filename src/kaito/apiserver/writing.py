@@ -57,8 +57,9 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     metadata.unique_owners(obj, call.warn, patched=False)
     if call.answers is not None:
         call.answers.bear(obj)
+    status: Any = None
     if kind.has_status and not kind.strategy.keeps_status:
-        obj.pop("status", None)
+        status = obj.pop("status", None)
     _default(call, obj, None, applied=owned)
     if not owned:
         track_update(call, None, obj, options)
@@ -66,7 +67,11 @@ def create(call: Call, obj: Json, options: WriteOptions, *, owned: bool = False)
     check_namespace_exists(call, obj)
     _run(kind.strategy.admit, call, obj, None)
     if call.reviewed:
+        if status is not None:
+            obj["status"] = status  # webhooks see what was sent
         obj = reviewing.mutate_new(call, obj, options, name)
+        if kind.has_status and not kind.strategy.keeps_status:
+            obj.pop("status", None)
         metadata.check_namespace(kind, obj, call.target.namespace)
         _run(kind.strategy.admit, call, obj, None)
     _prepare(call, obj, None)

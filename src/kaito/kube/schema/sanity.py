@@ -4,7 +4,7 @@ Not judged: the estimated cost of CEL rules, which only the real compiler knows.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from kaito.kube.objects import Json
@@ -92,13 +92,19 @@ class Where:
     uncorrelated: str = ""
     """The list above whose items cannot be told from those that they were."""
 
+    defaults: bool = True
+    """They are judged: not below `additionalProperties`, as on the real server."""
+
     def at(self, place: str) -> "Where":
-        return Where(place, uncorrelated=self.uncorrelated)
+        """A node below."""
+        return replace(self, place=place, root=False)
 
 
 def _node(raw: Json, path: str, where: Where) -> Findings:
     for check in _CHECKS:
         yield from check(raw, path)
+    if where.defaults:
+        yield from _default(raw, path)
     yield from _rules(raw, path, where)
     if not where.root and not any(raw.get(word) for word in _INSTEAD_OF_TYPE):
         yield fields.required(f"{path}.type", f"must not be empty for specified {where.place}")
@@ -107,10 +113,11 @@ def _node(raw: Json, path: str, where: Where) -> Findings:
             yield from _node(child, f"{path}.properties[{name}]", where.at("object fields"))
     extra, items = raw.get("additionalProperties"), raw.get("items")
     if isinstance(extra, dict):
-        yield from _node(extra, f"{path}.additionalProperties", where.at("object fields"))
+        below = replace(where.at("object fields"), defaults=False)
+        yield from _node(extra, f"{path}.additionalProperties", below)
     if isinstance(items, dict):
         lost = "" if raw.get(_LIST_TYPE) == "map" else path
-        below = Where("array items", uncorrelated=where.uncorrelated or lost)
+        below = replace(where.at("array items"), uncorrelated=where.uncorrelated or lost)
         yield from _node(items, f"{path}.items", below)
 
 
@@ -296,6 +303,5 @@ _CHECKS: tuple[Callable[[Json, str], Findings], ...] = (
     _words,
     _shape,
     _lists,
-    _default,
     _branches,
 )
