@@ -1,7 +1,7 @@
 """kube-scheduler's part: binds pods to nodes, and says why where it cannot."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -11,13 +11,14 @@ from kaito.framework.events import Deleted, Event
 from kaito.framework.manager import Manager
 from kaito.framework.reconcile import Again, Done, Result
 from kaito.framework.recorder import Recorder
-from kaito.framework.sources import for_object, mapped
+from kaito.framework.sources import for_object, mapped, reads
 from kaito.kube.client import Client
 from kaito.kube.clock import Clock, rfc3339
 from kaito.kube.errors import ApiError, NotFound
 from kaito.kube.objects import Json, ObjectKey, Record
-from kaito.kube.resources import NODES, PODS, PVCS
+from kaito.kube.resources import NAMESPACES, NODES, PODS, PVCS
 from kaito.simulator.controllers import podstate
+from kaito.simulator.controllers.affinity import Neighbours, Term, neighbours, terms_of
 from kaito.simulator.controllers.ranking import Ranking
 from kaito.simulator.controllers.scheduling import (
     SCHEDULER,
@@ -26,6 +27,7 @@ from kaito.simulator.controllers.scheduling import (
     NodeFacts,
     Nowhere,
     PodNeeds,
+    choose,
     enough,
     facts_of,
     helps,
@@ -95,7 +97,7 @@ class Scheduler:
             return Nowhere(message=message, filters=frozenset({Filter.VOLUME}))
         count = len(self._view.nodes)
         self._start = (self._start + enough(count)) % max(1, count)
-        return self._view.choose(needs, self._start)
+        return self._view.choose(pod, needs, self._start)
 
     async def _bind(self, pod: Record, node: str) -> None:
         binding: Json = {
@@ -170,12 +172,15 @@ class Pods:
     def __init__(self, manager: Manager) -> None:
         self._store = manager.cache.informer(PODS).store
         self._claims = manager.cache.informer(PVCS).store
+        self._namespaces = manager.cache.informer(NAMESPACES).store
         self.nodes: dict[str, NodeFacts] = {}
         self._ranking = Ranking()
         self._ordered = False
         """Whether the ranking knows the nodes as they are."""
         self.used: dict[str, Counter[str]] = {}
         self._taken: dict[str, tuple[str, PodNeeds]] = {}
+        self._repelling: dict[str, tuple[Term, ...]] = {}
+        """Required anti-affinity of pods that have a node, by uid."""
         self._waiting: dict[ObjectKey, _Waiting] = {}
         self._needs: dict[str, PodNeeds] = {}
         manager.cache.informer(PODS).subscribe(self._pod_changed, "scheduler")
@@ -184,8 +189,12 @@ class Pods:
     def pod(self, key: ObjectKey) -> Record | None:
         return self._store.get(key)
 
-    def choose(self, needs: PodNeeds, start: int) -> Chosen | Nowhere:
+    def choose(self, pod: Record, needs: PodNeeds, start: int) -> Chosen | Nowhere:
         """The node for a pod. `start`: where the search begins, among the nodes by name."""
+        if needs.neighbourly or self._repelling:
+            nodes = [self.nodes[name] for name in sorted(self.nodes)]
+            around = self._around(pod, needs)
+            return choose(needs, nodes, self.used, start=start, also=around.refuse)
         if not self._ordered:
             self._ranking.order([self.nodes[name] for name in sorted(self.nodes)])
             self._ordered = True
@@ -196,6 +205,25 @@ class Pods:
         if known is None:
             known = self._needs[pod.meta.uid] = self._ranking.shared(needs_of(pod))
         return known
+
+    def _around(self, pod: Record, needs: PodNeeds) -> Neighbours:
+        """What the other pods mean for this one."""
+        others = self._store.list() if needs.neighbourly else ()
+        placed = (
+            (other, self.nodes[taken[0]])
+            for other in others
+            if (taken := self._taken.get(other.meta.uid)) and taken[0] in self.nodes
+        )
+        repelling = (
+            (terms, self.nodes[node])
+            for uid, terms in self._repelling.items()
+            if (node := self._taken[uid][0]) in self.nodes
+        )
+        return neighbours(pod, placed, repelling, self._labels_of)
+
+    def _labels_of(self, namespace: str) -> Mapping[str, str]:
+        found = self._namespaces.get(ObjectKey("", namespace))
+        return {} if found is None else found.meta.labels
 
     def missing_claim(self, pod: Record) -> str | None:
         for volume in pod.get("spec", "volumes") or ():
@@ -221,10 +249,16 @@ class Pods:
         return [k for k, w in self._waiting.items() if helps(w.filters, w.needs, facts, used)]
 
     def helped_by_pod(self, pod: Record) -> Iterable[ObjectKey]:
-        """A pod that ended or goes makes room for those that wait for resources."""
-        if not podstate.is_over(pod) and not pod.meta.deleting:
+        """A pod that ended or goes makes room for those that wait for resources; that one came or
+        went may matter to those that look at their neighbours."""
+        if not self._waiting:
             return ()
-        return [k for k, w in self._waiting.items() if Filter.RESOURCES in w.filters]
+        helped = set()
+        if podstate.is_over(pod) or pod.meta.deleting:
+            helped = {Filter.RESOURCES, Filter.NEIGHBOURS}
+        elif pod.get("spec", "nodeName"):
+            helped = {Filter.NEIGHBOURS}
+        return [k for k, w in self._waiting.items() if not helped.isdisjoint(w.filters)]
 
     def helped_by_claim(self, claim: Record) -> Iterable[ObjectKey]:
         return [
@@ -239,11 +273,14 @@ class Pods:
         """The pod takes its room now."""
         self.release(pod.meta.uid)
         self._taken[pod.meta.uid] = (node, needs)
+        if needs.neighbourly and (terms := terms_of(pod, "podAntiAffinity")):
+            self._repelling[pod.meta.uid] = terms
         self.used.setdefault(node, Counter()).update(needs.requests)
         self._ranking.changed(node)
 
     def release(self, uid: str) -> None:
         taken = self._taken.pop(uid, None)
+        self._repelling.pop(uid, None)
         if taken is not None:
             self.used[taken[0]].subtract(taken[1].requests)
             self._ranking.changed(taken[0])
@@ -291,5 +328,6 @@ def scheduler_controller(manager: Manager) -> Controller:
         mapped(PODS, view.helped_by_pod),
         mapped(NODES, view.helped_by_node),
         mapped(PVCS, view.helped_by_claim),
+        reads(NAMESPACES),
     ]
     return Controller("scheduler", scheduler, sources, ControllerOptions(concurrency=CONCURRENCY))

@@ -5,7 +5,7 @@ reasons are counted, sorted and joined as kube-scheduler 1.36 does.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -28,6 +28,7 @@ class Filter(Enum):
     AFFINITY = "NodeAffinity"
     RESOURCES = "NodeResourcesFit"
     VOLUME = "VolumeBinding"
+    NEIGHBOURS = "InterPodAffinity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class PodNeeds:
     """Alternatives of the required node affinity; None: it has none."""
     preferred: tuple[Json, ...]
     tolerations: tuple[Json, ...]
+    neighbourly: bool = False
+    """It has required affinity to other pods, or against them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,14 @@ def needs_of(pod: Record) -> PodNeeds:
         terms=None if required is None else tuple(required.get("nodeSelectorTerms") or ()),
         preferred=tuple(affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()),
         tolerations=tuple(spec.get("tolerations") or ()),
+        neighbourly=_neighbourly(spec.get("affinity") or {}),
+    )
+
+
+def _neighbourly(affinity: Json) -> bool:
+    return any(
+        (affinity.get(side) or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+        for side in ("podAffinity", "podAntiAffinity")
     )
 
 
@@ -228,12 +239,17 @@ def enough(nodes: int) -> int:
 
 
 def choose(
-    needs: PodNeeds, nodes: Sequence[NodeFacts], used: Mapping[str, Amounts], *, start: int = 0
+    needs: PodNeeds,
+    nodes: Sequence[NodeFacts],
+    used: Mapping[str, Amounts],
+    *,
+    start: int = 0,
+    also: Callable[[NodeFacts], Refusal | None] | None = None,
 ) -> Chosen | Nowhere:
     """The best node, or the words for there being none.
 
     `start`: where the search begins. In a large cluster it ends before it has seen every node, so
-    beginning elsewhere each time spreads the pods.
+    beginning elsewhere each time spreads the pods. `also`: asked last, of a node that would do.
     """
     refusals: list[Refusal] = []
     best: Rank | None = None
@@ -241,6 +257,8 @@ def choose(
     for number in range(len(nodes)):
         node = nodes[(start + number) % len(nodes)]
         found = answer(needs, node, used.get(node.name, {}))
+        if also is not None and not isinstance(found, Refusal):
+            found = also(node) or found
         if isinstance(found, Refusal):
             refusals.append(found)
             continue
