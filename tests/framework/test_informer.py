@@ -229,9 +229,13 @@ async def test_the_same_kind_with_the_same_options_is_watched_once() -> None:
     options = cache.informer(PODS, **wanted).options
     assert {name: getattr(options, name) for name in wanted} == wanted
     assert not one.options.metadata_only
-    with pytest.raises(NotCached, match=r"2 informers are declared for widgets.example.org"):
+    with pytest.raises(
+        NotCached, match=r"2 informers are declared for widgets.example.org: ask for"
+    ):
         cache.store(WIDGETS)
-    with pytest.raises(NotCached, match=r"no informer is declared for gadgets.example.org"):
+    with pytest.raises(
+        NotCached, match=r"no informer is declared for gadgets.example.org: give a c"
+    ):
         cache.store(GADGETS)
     assert script.requests == []
 

@@ -1,4 +1,4 @@
-"""A reconciler that is none says so in words that lead to the cure."""
+"""Reconcilers and sources that are none say so in words that lead to the cure."""
 
 import pytest
 
@@ -40,6 +40,22 @@ def test_a_function_that_takes_no_key_is_refused_when_the_controller_is_made(wro
     """Not at the first event, nor once per key and retry."""
     with pytest.raises(TypeError, match=r"async def reconcile\(key\)"):
         Controller("widgets", wrong, [for_object(WIDGETS)])
+
+
+@pytest.mark.parametrize("wrong", [for_object(WIDGETS), WIDGETS, [WIDGETS]])
+def test_what_is_no_list_of_sources_is_refused_when_the_controller_is_made(wrong):
+    """A source alone, a kind alone, a list of kinds."""
+    with pytest.raises(TypeError, match=r"controller widgets needs a list of sources"):
+        Controller("widgets", nothing, wrong)
+
+
+async def test_a_namespace_that_is_no_tuple_is_refused(embedded_api):
+    """Each of its letters would be watched as a namespace."""
+    async with embedded_api() as api:
+        manager = api.manager(api.transport())
+        wrong = Controller("widgets", nothing, [for_object(WIDGETS, namespaces="default")])
+        with pytest.raises(TypeError, match=r"namespaces is a tuple: \('default',\)"):
+            manager.add(wrong)
 
 
 @pytest.mark.parametrize(

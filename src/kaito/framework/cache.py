@@ -67,6 +67,9 @@ class Cache:
 
         May be called before `run` and while it runs.
         """
+        given: object = namespaces
+        if isinstance(given, str):  # every letter would be a namespace
+            raise TypeError(f"namespaces is a tuple: ({given!r},)")
         wanted = InformerOptions(
             resource=resource,
             namespaces=namespaces,
@@ -96,10 +99,18 @@ class Cache:
     def store(self, resource: Resource) -> Store:
         """The store of a kind that has one informer. Raises NotCached otherwise."""
         stores = [informer.store for informer in self.informers(resource)]
-        if len(stores) != 1:
-            told = f"{len(stores)} informers are declared" if stores else "no informer is declared"
-            raise NotCached(f"{told} for {resource.group_resource}")
-        return stores[0]
+        if len(stores) == 1:
+            return stores[0]
+        kind = resource.group_resource
+        if not stores:
+            raise NotCached(
+                f"no informer is declared for {kind}: give a controller a source of that kind "
+                "(for_object, owned_by, mapped, reads)"
+            )
+        raise NotCached(
+            f"{len(stores)} informers are declared for {kind}: ask for one by its options, "
+            "`cache.informer(...).store`"
+        )
 
     async def run(self) -> None:
         """Run every informer until cancelled."""

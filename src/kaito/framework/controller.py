@@ -7,7 +7,7 @@ runs at once. Each run has a context of its own, and a task while it waits for s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -61,6 +61,13 @@ class ControllerOptions:
 DEFAULTS = ControllerOptions()
 
 
+def _checked(name: str, sources: object) -> tuple[Source, ...]:
+    given = tuple(sources) if isinstance(sources, Iterable) else (None,)
+    if all(hasattr(source, "declare") for source in given):
+        return given
+    raise TypeError(f"controller {name} needs a list of sources, like [for_object(PODS)]")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """What a controller gets from its manager."""
@@ -86,7 +93,7 @@ class Controller:
         self.name = name
         self.options = options
         self._reconciler = reconciler_of(reconciler)
-        self._sources = tuple(sources)
+        self._sources = _checked(name, sources)
         self._environment: Environment | None = None
         self._queue: WorkQueue[ObjectKey] | None = None
         self._metrics: ControllerMetrics | None = None
