@@ -61,6 +61,9 @@ async def test_a_rehearsal_is_answered_and_leaves_nothing_behind() -> None:
             record = await lab.client.create(CM, settings("x", k="1"), dry_run=True)
             assert record.get("data") == {"k": "1"}
             assert lab.client.store(CM).get(key("x")) is None
+            lab.network.after = lost
+            with pytest.raises(TransportError):
+                await lab.client.create(CM, settings("x"), dry_run=True)
             lab.fence.shut = True
             with pytest.raises(RuntimeError, match="fenced"):
                 await lab.client.create(CM, settings("x"), dry_run=True)
@@ -187,6 +190,23 @@ async def test_s60_the_pauses_between_attempts_to_find_out_double() -> None:
         await lab.waited("a")
         pauses = [later - sooner for sooner, later in itertools.pairwise(asked)]
         assert pauses == [pytest.approx(pause) for pause in (1, 2, 4, 8, 16, 30, 30, 30)]
+
+
+async def test_s60_finding_out_needs_no_more_rights_than_the_cache_has() -> None:
+    """A cache of some namespaces lists one of those: versions are those of the whole kind."""
+
+    def some(cache: Cache) -> object:
+        return cache.informer(CM, namespaces=("default", "kube-system"))
+
+    async with laboratory(declare=some) as lab:
+        lab.network.after = lost
+        async with lab.run_of("a"):
+            with pytest.raises(TransportError):
+                await lab.client.create(CM, settings("x"))
+        lab.network.requests.clear()
+        await lab.waited("a")
+        assert lab.network.told() == ["GET /api/v1/namespaces/default/configmaps?limit=1"]
+        assert lab.client.store(CM).get(key("x")) is not None
 
 
 @pytest.mark.parametrize("how", ["forbidden", "forgotten"])
