@@ -47,8 +47,10 @@ class ReadySet(Generic[K]):
         self._keys(priority, self._tenant(key))[key] = since
         return known is None
 
-    def pop(self) -> Item[K]:
-        """The next key, removed. Raises LookupError when there is none."""
+    def pop(self) -> Item[K] | None:
+        """The next key, removed; None when there is none."""
+        if not self._priorities:
+            return None
         priority = self._priorities[-1]
         tenants = self._levels[priority]
         tenant, keys = next(iter(tenants.items()))

@@ -6,7 +6,6 @@ a task of their own, named after the key, and a run that finds nothing to do cos
 """
 
 import asyncio
-import itertools
 from collections.abc import Callable
 from typing import final
 
@@ -86,33 +85,25 @@ class Workers:
 
     async def _take(self) -> Run | None:
         """Take keys until a run has to wait. None: the queue is closed."""
-        task = this_task()
+        task, queue, clock = this_task(), self._queue, self._attempt.clock
+        count, end = 0, clock.monotonic() + TURN_SECONDS
         while True:
-            try:
-                item = await self._queue.get()
-            except QueueClosed:
-                self._ended.set()
-                return None
-            run = self._turn(item, task)
+            # A run may have cancelled this task: then this is where it ends.
+            if count == RUNS_PER_TURN or clock.monotonic() > end or task.cancelling():
+                await clock.sleep(0)
+                count, end = 0, clock.monotonic() + TURN_SECONDS
+            item = queue.take()
+            if item is None:
+                try:
+                    item = await queue.get()
+                except QueueClosed:
+                    self._ended.set()
+                    return None
+                count, end = 0, clock.monotonic() + TURN_SECONDS
+            count += 1
+            run = None if self._park(item) else self._attempt.begin(item)
             if run is not None:
                 return run
-            if self._queue.ready:
-                await self._attempt.clock.sleep(0)
-
-    def _turn(self, item: Item[ObjectKey], task: asyncio.Task[None]) -> Run | None:
-        """Begin runs, first of this key, until one has to wait or the loop should turn, or one has
-        cancelled this task, which was meant for nobody else."""
-        now = self._attempt.clock.monotonic
-        end = now() + TURN_SECONDS
-        for count in itertools.count(1):
-            run = None if self._park(item) else self._attempt.begin(item)
-            if run is not None or count == RUNS_PER_TURN or task.cancelling() or now() > end:
-                return run
-            following = self._queue.take()
-            if following is None:
-                return None
-            item = following
-        raise AssertionError("unreachable")
 
 
 @final

@@ -151,9 +151,9 @@ class WorkQueue(Generic[K]):
 
     def take(self) -> Item[K] | None:
         """What `get` would return at once, if anything."""
-        if not self._ready:
-            return None
         item = self._ready.pop()
+        if item is None:
+            return None
         now = self._now()
         self._processing[item.key] = now
         self.stats.wait.observe(now - item.since)
@@ -224,11 +224,6 @@ class WorkQueue(Generic[K]):
         return self._closed
 
     @property
-    def ready(self) -> int:
-        """Keys that `get` would return at once."""
-        return len(self._ready)
-
-    @property
     def waiting(self) -> int:
         """Keys that are wanted later."""
         return len(self._waiting)
@@ -267,7 +262,8 @@ class WorkQueue(Generic[K]):
         if wanted is not None:
             self._ready.add(key, *wanted)
             self._wake_one()
-        self._settle()
+        if self._closed:
+            self._settle()
 
     def _finished(self) -> bool:
         """Nothing will ever be ready again."""

@@ -51,9 +51,10 @@ class OnePass:
             return None
         if meta is None or not meta.name or not meta.resource_version:
             return None
-        fields = {
-            name: bytes(raw) for name, raw in zip(self._names, raws, strict=True) if raw is not None
-        }
+        fields: dict[str, bytes] = {}
+        for name, raw in zip(self._names, raws, strict=True):
+            if raw is not None:
+                fields[name] = bytes(raw)
         # These two texts are shared by all records.
         record = Record(api_version=self._api_version, kind=self._kind, meta=meta, fields=fields)
         return event.type, record
