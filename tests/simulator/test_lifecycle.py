@@ -1,11 +1,11 @@
 """A pod's life on a node, played by pure stages."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kaito.kube.clock import LoopClock, rfc3339
 from kaito.kube.objects import Json

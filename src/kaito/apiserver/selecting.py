@@ -40,7 +40,7 @@ class Selection:
 
     def near(self, stored: Stored) -> bool:
         """Whether nothing but its fields can keep it from being asked for."""
-        if self.namespace and stored.key.namespace != self.namespace:
+        if self.namespace and stored.namespace != self.namespace:
             return False
         return self.labels is None or self.labels.matches(stored.labels)
 
@@ -54,9 +54,9 @@ class Selection:
 
         def read(field: str) -> str:
             if field == "metadata.name":
-                return stored.key.name
+                return stored.name
             if field == "metadata.namespace":
-                return stored.key.namespace
+                return stored.namespace
             return values[field]
 
         return read

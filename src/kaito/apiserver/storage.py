@@ -9,7 +9,7 @@ change and a slow one cannot make the server hold memory for it.
 import bisect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
 from typing import Any, Final, Literal, final
@@ -27,12 +27,15 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _EMPTY: Final[Mapping[str, str]] = {}
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One version of one object. `tail` is its JSON without apiVersion and kind."""
+class Stored(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One version of one object. `tail` is its JSON without apiVersion and kind.
 
-    key: ObjectKey
+    The garbage collector does not track it, nor anything that it holds: with ten thousand pods and
+    as many changes of them, walking over all that would stop the loop for most of a second.
+    """
+
+    namespace: str
+    name: str
     uid: str
     version: int
     labels: Mapping[str, str]
@@ -41,17 +44,25 @@ class Stored:
     tail: bytes
     written: str = ""
     """Of a custom object: the apiVersion in which it is stored."""
-    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[str, Any] = {}
     """What selectors read of it, and how it is in other versions: computed once, for everybody."""
+
+    @property
+    def key(self) -> ObjectKey:
+        # Made when asked for: a tuple with names is something that the collector tracks.
+        return ObjectKey(self.namespace, self.name)
+
+    @property
+    def path(self) -> str:
+        """The key as storage orders it."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
     def json(self) -> Json:
         """A fresh dict that the caller owns, without apiVersion and kind."""
         return _decode(self.tail)
 
 
-@final
-@dataclass(slots=True)
-class Change:
+class Change(msgspec.Struct, gc=False):
     """One committed write. For DELETED, `new` is the last state at the version of the deletion."""
 
     type: ChangeType
@@ -59,7 +70,7 @@ class Change:
     at: float
     old: Stored | None
     new: Stored
-    lines: dict[str, bytes] = field(default_factory=dict)
+    lines: dict[str, bytes] = {}
     """Watch events by version of the kind, where encoding them is work: done once for all
     watchers. Elsewhere an event is what is stored, between a few bytes."""
 
@@ -108,7 +119,7 @@ class Bucket:
         return self._order[max(start, first) : last]
 
     def put(self, stored: Stored) -> Stored | None:
-        path = path_of(stored.key)
+        path = stored.path
         old = self.objects.get(path)
         if old is None:
             bisect.insort(self._order, path)
@@ -119,7 +130,7 @@ class Bucket:
         """Show an object anew, at the same version: its schema changed, not the object."""
         tail = _encode(obj)
         if tail != stored.tail:
-            self.objects[path_of(stored.key)] = replace(stored, tail=tail, memo={})
+            self.objects[stored.path] = msgspec.structs.replace(stored, tail=tail, memo={})
 
     def drop(self, key: ObjectKey) -> None:
         path = path_of(key)
@@ -132,7 +143,7 @@ class Bucket:
         for change in reversed(self.changes):
             if change.version <= version:
                 break
-            path = path_of(change.new.key)
+            path = change.new.path
             if change.old is None:
                 objects.pop(path, None)
             else:
@@ -209,7 +220,7 @@ class Storage:
         old = bucket.put(stored)
         self._record(bucket, "ADDED" if old is None else "MODIFIED", old, stored)
         if bucket.lifetime is not None:
-            bucket.aging.append((self._clock.monotonic(), path_of(stored.key), stored.version))
+            bucket.aging.append((self._clock.monotonic(), stored.path, stored.version))
         return stored
 
     def expire(self, bucket: Bucket) -> None:
@@ -238,7 +249,8 @@ class Storage:
         metadata["resourceVersion"] = str(self.revision)
         written = obj.pop("apiVersion", "")
         return Stored(
-            key=ObjectKey(metadata.get("namespace") or "", metadata["name"]),
+            namespace=metadata.get("namespace") or "",
+            name=metadata["name"],
             uid=metadata["uid"],
             version=self.revision,
             labels=metadata.get("labels") or _EMPTY,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
 
+import msgspec
+
 from kaito.apiserver import forms
 from kaito.apiserver.asking import Answers, Unanswered
 from kaito.apiserver.core import Call, encode
@@ -321,7 +323,7 @@ def _at_version(stored: Stored, version: int) -> Stored:
     """The same content, shown with the version of the change that made it leave."""
     obj = stored.json()
     obj["metadata"]["resourceVersion"] = str(version)
-    return replace(stored, version=version, tail=encode(obj), memo={})
+    return msgspec.structs.replace(stored, version=version, tail=encode(obj), memo={})
 
 
 def _too_old(asked: int, bucket: Bucket) -> Refused:

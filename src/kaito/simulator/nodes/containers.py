@@ -1,8 +1,14 @@
-"""One container of one pod, as its kubelet sees it: a frozen value that stages replace."""
+"""One container of one pod, as its kubelet sees it: a frozen value that stages replace.
 
-from dataclasses import dataclass, field
+Values of pods in play (here and in `lifecycle`) are not tracked by the garbage collector: they have
+no cycles, and with ten thousand pods at rest walking over them would take long.
+"""
+
 from enum import Enum
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import msgspec
 
 from kaito.kube.objects import Json
 from kaito.simulator.programs import Program, program_of
@@ -26,8 +32,7 @@ class Phase(Enum):
     CRASH_BACKOFF = "crash-backoff"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One finished run. Times are seconds since the epoch, on the world's clock."""
 
     code: int
@@ -42,9 +47,9 @@ class Ended:
         return self.reason or ("Completed" if self.code == 0 else "Error")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    spec: Json = field(hash=False)
+class Container(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    spec: Json
+    """Shared by the pods of a template: not to be changed."""
     kind: Literal["init", "sidecar", "main"]
     program: Program
     phase: Phase = Phase.WAITING
@@ -89,9 +94,23 @@ def containers_of(pod: Json, now: float) -> tuple[Container, ...]:
         kind: Literal["init", "sidecar"] = (
             "sidecar" if spec.get("restartPolicy") == "Always" else "init"
         )
-        program = program_of(pod, spec)
-        found.append(Container(spec=spec, kind=kind, program=program, since=now))
-    for spec in pod["spec"]["containers"]:
-        program = program_of(pod, spec)
-        found.append(Container(spec=spec, kind="main", program=program, since=now))
+        found.append(_container(pod, spec, kind, now))
+    found.extend(_container(pod, spec, "main", now) for spec in pod["spec"]["containers"])
     return tuple(found)
+
+
+def _container(
+    pod: Json, spec: Json, kind: Literal["init", "sidecar", "main"], now: float
+) -> Container:
+    shared = _shared(_encode(spec))
+    return Container(spec=shared, kind=kind, program=program_of(pod, shared), since=now)
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@lru_cache(256)
+def _shared(spec: bytes) -> Json:
+    """One and the same for every container of a template: a kubelet holds thousands of them."""
+    return _decode(spec)

@@ -122,7 +122,11 @@ def _add_controllers(
         "kubelet",
         kubelets,
         [
-            for_object(PODS, indexes={ADDRESS: pod_addresses, NODE: node_names}),
+            for_object(
+                PODS,
+                predicate=kubelets.is_news,
+                indexes={ADDRESS: pod_addresses, NODE: node_names},
+            ),
             mapped(NODES, kubelets.pods_on),
             mapped(SECRETS, kubelets.readers_of),
             mapped(CONFIGMAPS, kubelets.readers_of),

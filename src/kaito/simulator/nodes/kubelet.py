@@ -6,10 +6,13 @@ status written, events told, logs kept, requests made. A pod at rest holds no ti
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import final
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from msgspec.structs import replace
 
 from kaito.framework.consistent import ConsistentClient
+from kaito.framework.events import Event, Updated
 from kaito.framework.reconcile import Done, Result
 from kaito.framework.recorder import Recorder
 from kaito.framework.store import Store
@@ -65,6 +68,12 @@ class _Entry:
     play: Play
     sources: frozenset[mounts.Source]
     answers: dict[str, Ended] = field(default_factory=dict)
+    written: str = ""
+    """The version that the status has been written as last."""
+
+
+_AT_REST: Final[Json] = {}
+"""In place of the pod between two looks at it: the cache has it, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,14 @@ class Kubelets:
         """Of a pod in play. Raises KeyError."""
         return self._entries[key].uid
 
-    # ---- what wakes pods besides themselves
+    # ---- what wakes pods
+
+    def is_news(self, event: Event) -> bool:
+        """Whether a pod has changed otherwise than by the status that its kubelet wrote."""
+        if not isinstance(event, Updated):
+            return True
+        entry = self._entries.get(event.record.key)
+        return entry is None or entry.written != event.record.meta.resource_version
 
     def readers_of(self, record: Record) -> list[ObjectKey]:
         """The pods that refer to this Secret or ConfigMap."""
@@ -139,24 +155,24 @@ class Kubelets:
             entry = None
         if pod is None:
             return Done()
-        entry = entry or self._begin(pod)
+        raw = pod.json()
+        entry = entry or self._begin(pod, raw)
         if entry is None:
             return Done()
         before = entry.play
-        step = advance(replace(before, pod=pod.json()), self._surroundings(entry, pod))
-        entry.play = step.play
+        step = advance(replace(before, pod=raw), self._surroundings(entry, raw))
+        entry.play = replace(step.play, pod=_AT_REST)
         now = self._parts.time.now()
         self._wheel.set(key, step.wake - now)
         self._tell(pod, entry, before, step)
-        await self._write(pod, entry, now)
+        await self._write(pod, entry, step.play, now)
         return Done()
 
-    def _begin(self, pod: Record) -> _Entry | None:
+    def _begin(self, pod: Record, raw: Json) -> _Entry | None:
         """Take a pod in play; None when it is not on a living simulated node."""
         node = pod.get("spec", "nodeName") or ""
         if not self._parts.machines.alive(node):
             return None
-        raw = pod.json()
         known = (raw.get("status") or {}).get("podIP")
         if known:
             self._addresses.claim(pod.meta.uid, known)
@@ -191,13 +207,13 @@ class Kubelets:
                 if not readers:
                     del self._readers[key.namespace, source]
 
-    def _surroundings(self, entry: _Entry, pod: Record) -> Surroundings:
-        parts, raw = self._parts, entry.play.pod
+    def _surroundings(self, entry: _Entry, raw: Json) -> Surroundings:
+        parts, namespace = self._parts, raw["metadata"]["namespace"]
         images = self._images.setdefault(entry.node, set())
 
         def find(source: mounts.Source) -> Json | None:
             store = parts.secrets if source.kind == "Secret" else parts.config_maps
-            found = store.get(ObjectKey(pod.meta.namespace, source.name))
+            found = store.get(ObjectKey(namespace, source.name))
             return None if found is None else found.json()
 
         pushes = any(isinstance(one.program, Push) for one in entry.play.containers)
@@ -250,15 +266,16 @@ class Kubelets:
             ask = _Ask(pod.key, entry.uid, one.name, one.program.argv, one.started_at)
             self._asks.put_nowait(ask)
 
-    async def _write(self, pod: Record, entry: _Entry, now: float) -> None:
-        raw = entry.play.pod
-        status = status_of(entry.play, now, self._parts.time.stamp)
+    async def _write(self, pod: Record, entry: _Entry, play: Play, now: float) -> None:
+        before = play.pod.get("status") or {}
+        status = status_of(play, now, self._parts.time.stamp)
         try:
-            if status != {name: (raw.get("status") or {}).get(name) for name in status}:
-                await self._parts.client.merge_patch(
+            if status != {name: before.get(name) for name in status}:
+                written = await self._parts.client.merge_patch(
                     PODS, pod.key, {"status": status}, uid=entry.uid, subresource="status"
                 )
-            if entry.play.gone:
+                entry.written = written.meta.resource_version
+            if play.gone:
                 await self._parts.client.delete(PODS, pod.key, uid=entry.uid, grace_seconds=0)
         except NotFound:
             self._forget(pod.key)

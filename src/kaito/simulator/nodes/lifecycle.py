@@ -9,7 +9,9 @@ something it looks at has changed. Calling it too often changes nothing.
 """
 
 import math
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from kaito.kube.objects import Json
 from kaito.simulator.images import Reference
@@ -22,12 +24,11 @@ MOUNT_RETRY_LIMIT = 122.0
 """A kubelet's longest wait between two tries to mount a volume."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Play:
+class Play(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A pod in play. Times are seconds since the epoch."""
 
     pod: Json
-    """As it was last seen; not to be changed."""
+    """As it is now, while it is played; not to be changed."""
     address: str
     host: str
     """Address of its machine."""
@@ -59,8 +60,7 @@ class Play:
         return deleting and not any(map(is_running, self.containers))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What `advance` made of a pod, and what it wants to be told to others."""
 
     play: Play

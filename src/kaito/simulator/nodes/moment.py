@@ -1,7 +1,9 @@
 """What a stage may look at, and what it may bring about. All of it is frozen."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from kaito.kube.objects import Json
 from kaito.simulator.engine import Engine
@@ -18,8 +20,7 @@ class Crash:
     after: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a kubelet sees beside the pod itself."""
 
     now: float
@@ -35,13 +36,12 @@ class Surroundings:
     """(volume, what is missing): mounts that cannot be set up now."""
     credentials: frozenset[str] = frozenset()
     """Registries that the pod's containers can log in to, by the Secrets mounted."""
-    answers: Mapping[str, Ended] = field(default_factory=dict)
+    answers: Mapping[str, Ended] = msgspec.field(default_factory=dict)
     """Finished HTTP requests of containers that make one, by container name."""
     crash: Callable[[Json, str], Crash | None] = lambda _pod, _container: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One container among its siblings, now."""
 
     pod: Json
@@ -59,8 +59,7 @@ class Moment:
         return str(self.pod["spec"].get("restartPolicy") or "Always")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An event of the pod, as a kubelet reports it."""
 
     type: str
@@ -68,8 +67,7 @@ class Note:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a stage does: the container as it is afterwards, and what else happens."""
 
     container: Container

@@ -1,7 +1,8 @@
 """A pod in play, read back from its status: a kubelet that starts again goes on where it was."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kaito.kube.objects import Json
 from kaito.simulator.nodes.containers import Container, Ended, Phase

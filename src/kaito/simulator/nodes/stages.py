@@ -6,7 +6,9 @@ Reasons and messages are those of a kubelet of Kubernetes 1.36.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from kaito.simulator import images
 from kaito.simulator.nodes import probes
@@ -338,7 +340,7 @@ def _always(_moment: Moment) -> bool:
 
 def _becomes(**fields: object) -> Callable[[Moment, float], Change]:
     def change(moment: Moment, _at: float) -> Change:
-        return Change(container=replace(moment.one, **fields))  # type: ignore[arg-type]  # a table of constants
+        return Change(container=replace(moment.one, **fields))
 
     return change
 
