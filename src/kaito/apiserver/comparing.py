@@ -12,8 +12,9 @@ from kaito.apiserver.typed import UNKNOWN, Type, content, like
 from kaito.kube.objects import Json
 from kaito.kube.schema.fields import MISSING
 
-_MOST_KNOWN: Final = 2048
-"""Comparisons that are remembered."""
+_MOST_KNOWN: Final = 512
+"""Comparisons that are remembered. The status of every pod brings some that never come again (an
+address is the name of an item): more would cost memory, and work for the garbage collector."""
 
 
 _NEVER_OWNED: Final = FieldSet.of(

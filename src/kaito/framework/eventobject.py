@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, final
 
+import msgspec
+
 from kaito.kube.clock import Timer, rfc3339_micro
 from kaito.kube.objects import Json, ObjectKey, Record
 
@@ -13,10 +15,8 @@ _NOTE_BYTES = 1024
 """The longest note that the API server accepts."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """The object an event is about."""
+class Reference(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The object an event is about. Thousands are remembered, unseen by the garbage collector."""
 
     api_version: str
     kind: str
@@ -56,9 +56,7 @@ def reference(obj: Record | Json) -> Reference:
     )
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class What:
+class What(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What happened. Two equal ones are the same event twice."""
 
     component: str

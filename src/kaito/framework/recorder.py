@@ -13,11 +13,12 @@ Whatever is dropped is counted. The constants are client-go's.
 import asyncio
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import final
 
 import structlog
+from msgspec.structs import replace
 
 from kaito.framework.eventobject import EventType, Series, What, reference
 from kaito.framework.lru import Lru

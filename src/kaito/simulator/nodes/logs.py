@@ -19,7 +19,8 @@ class Run:
 
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     over: bool = False
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Event | None = None
+    """For who follows; most runs are never read."""
 
     def print(self, at: float, text: bytes) -> None:
         self.pieces.append((at, text))
@@ -30,9 +31,16 @@ class Run:
         self.over = True
         self._tell()
 
+    def changed(self) -> asyncio.Event:
+        """Set when more is printed, or the run ends."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
+        return self._changed
+
     def _tell(self) -> None:
-        self.changed.set()
-        self.changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 @final
@@ -96,7 +104,7 @@ class Logs:
         for piece in pieces:
             yield _shown(piece, timestamps=timestamps)
         while follow and not run.over:
-            changed = run.changed
+            changed = run.changed()
             if len(run.pieces) == seen:
                 await changed.wait()
             fresh, seen = run.pieces[seen:], len(run.pieces)
