@@ -23,6 +23,7 @@ from kaito.framework.index import Key
 from kaito.framework.informer import Informer
 from kaito.framework.reading import allow_incomplete
 from kaito.framework.reconcile import Done, Result
+from kaito.framework.scope import Scope
 from kaito.framework.sources import mapped
 from kaito.framework.store import Store
 from kaito.kube.client import Client
@@ -67,7 +68,7 @@ class Events(Protocol):
 
 @final
 class Graph:
-    """All objects by UID and by owner, metadata only: one index over the stores of every kind."""
+    """All objects by UID and by owner: one index over the stores of every kind."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -81,12 +82,22 @@ class Graph:
         at = (resource.group, resource.kind)
         if at in self._kinds or resource.kind in _SKIPPED:
             return None
-        informer = self._cache.informer(resource, metadata_only=True)
+        informer = self._cache.informer(resource, metadata_only=self.watches_metadata(resource))
         kind = self._kinds[at] = _Watched(len(self._kinds), resource, informer.store)
         for record in informer.store.list():
             self._enter(kind, record)
         informer.store.observe(partial(self._changed, kind))
         return informer
+
+    def watches_metadata(self, resource: Resource) -> bool:
+        """Metadata is enough; but what the process watches whole is not watched once more."""
+        every = (Scope(),)
+        whole = (
+            informer.options
+            for informer in self._cache.informers(resource)
+            if not informer.options.metadata_only and informer.options.transform is None
+        )
+        return not any(options.resolved() == every for options in whole)
 
     def resource_of(self, owner: OwnerReference) -> Resource | None:
         """The kind that a reference names; its version does not matter."""
@@ -162,7 +173,10 @@ def _touched(graph: Graph, record: Record) -> list[ObjectKey]:
 def garbage_controller(
     cache: Cache, client: Client, recorder: Events, kinds: Iterable[Resource]
 ) -> Controller:
-    """Collects over `kinds`, and over the custom kinds that come to be served."""
+    """Collects over `kinds`, and over the custom kinds that come to be served.
+
+    To be made after the controllers beside it: it shares the informers that they have declared.
+    """
     graph = Graph(cache)
     initial = [resource for resource in kinds if graph.add(resource) is not None]
     reconciler = Collector(graph, client, recorder)
@@ -173,7 +187,10 @@ def garbage_controller(
 
     touched = partial(_touched, graph)
     sources = [
-        *(mapped(resource, touched, metadata_only=True) for resource in initial),
+        *(
+            mapped(resource, touched, metadata_only=graph.watches_metadata(resource))
+            for resource in initial
+        ),
         mapped(CRDS, definition),
     ]
     controller = Controller(NAME, reconciler, sources)

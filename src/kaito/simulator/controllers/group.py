@@ -47,8 +47,7 @@ def add_control_plane(manager: Manager, *, ca_pem: str = "") -> None:
         taint_eviction_controller(manager),
         disruption_controller(manager),
         quota_controller(manager),
-        garbage_controller(
-            cache, live, manager.recorder("garbage-collector-controller"), collectable()
-        ),
     ):
         manager.add(controller)
+    recorder = manager.recorder("garbage-collector-controller")
+    manager.add(garbage_controller(cache, live, recorder, collectable()))
