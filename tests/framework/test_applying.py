@@ -284,6 +284,19 @@ async def test_a_stranger_who_is_gone_by_the_time_of_the_look_is_a_conflict() ->
             await ensured(lab, intent(a="1"))
 
 
+async def test_what_is_gone_when_it_is_to_be_adopted_is_not_brought_back() -> None:
+    """The cache still shows it; the look finds nothing; the apply by uid is a conflict."""
+    async with laboratory() as lab:
+        await lab.direct.create(CONFIGMAPS, intent(a="old"), field_manager="old-controller")
+        await cached(lab, "x")
+        lab.network.lag = 5.0
+        await lab.direct.delete(CONFIGMAPS, key("x"))
+        with pytest.raises(Conflict):
+            await ensured(lab, intent(a="1"))
+        with pytest.raises(NotFound):
+            await lab.direct.get(CONFIGMAPS, key("x"))
+
+
 async def test_our_object_without_former_managers_is_just_applied() -> None:
     """Nothing to take over: no patch of managedFields, only the apply by force."""
     async with laboratory() as lab:

@@ -166,6 +166,25 @@ async def test_s59_deleting_what_the_cache_has_not_heard_of() -> None:
         assert [record.meta.name for record in store.list()] == ["other"]
 
 
+async def test_s59_deleting_what_another_key_has_just_made() -> None:
+    """The cache knows neither: whoever deleted it waits until both have been brought, and nobody
+    ever sees it again. A write outside of any run is remembered for nobody."""
+    async with laboratory() as lab:
+        lab.network.lag = 5.0
+        store = lab.client.store(CM)
+        async with lab.run_of("a"):
+            await lab.client.create(CM, settings("x"))
+        async with lab.run_of("b"):
+            assert await lab.client.delete(CM, key("x")) is None
+        sizes: set[int] = set()
+        store.observe(lambda _: sizes.add(len(store.list(namespace="default"))))
+        assert await lab.waited("b") == pytest.approx(5.0)
+        assert sizes == {0}
+        await lab.waited("a")
+        await lab.client.create(CM, settings("y"))
+        assert lab.client._catch_up._ledgers == {}
+
+
 def lost(request: Request, response: Response) -> None:
     if request.method == "POST":
         raise TransportError("connection reset by peer")
