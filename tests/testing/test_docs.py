@@ -85,14 +85,14 @@ async def test_what_is_wanted_is_had_as_the_table_says(embedded_api):
         names.update(
             slim=lambda record: record.with_fields(spec={}), poll=poll, key=ObjectKey("", "a")
         )
-        manager = api.manager(api.transport())
+        another = api.manager(api.transport())
         async with api.operator(setup):
             await api.clock.sleep(1)
             for row in rows(PAGE, "## Beyond the forty lines"):
                 for code in re.findall(r"`([^`]+)`", row[1]):
                     if code in ("argparse", "parse_known_args") or code.startswith("main("):
                         continue
-                    where = names | ({"manager": manager} if "runnable" in code else {})
+                    where = names | ({"manager": another} if "runnable" in code else {})
                     found = eval(code.removeprefix("await "), where)  # noqa: S307 - our own page
                     if code.startswith("await "):
                         await found
