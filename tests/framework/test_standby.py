@@ -12,7 +12,7 @@ from tests.framework.candidates import Candidate, campaigning, lease_of, write_l
 from tests.framework.world import Cut, World, key
 
 
-async def test_without_the_right_to_watch_a_standby_polls():
+async def test_without_the_right_to_watch_a_standby_polls(lines):
     """A refused watch is reported once, and costs seconds, not the election."""
     world = World()
     one, two = Candidate(world, "one"), Candidate(world, "two")
@@ -29,6 +29,8 @@ async def test_without_the_right_to_watch_a_standby_polls():
             await world.clock.sleep(10)
 
     assert two.led_at - stopped < 2 * 2.2 + 0.1
+    told = [line["event"] for line in lines if line["level"] == "warning"]
+    assert told == ["cannot get the lease"]
 
 
 async def test_a_release_just_after_a_watch_has_ended_is_noticed_at_once():

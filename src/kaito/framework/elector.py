@@ -138,10 +138,7 @@ class Elector:
             if event.record is None:
                 return False
             self._note(None if event.type == "DELETED" else event.record)
-            remaining = self._remaining()
-            if remaining <= 0:
-                return True
-            scope.reschedule(now() + remaining)
+            scope.reschedule(now() + self._remaining())
         return False
 
     def _remaining(self) -> float:
