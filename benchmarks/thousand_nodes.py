@@ -30,6 +30,7 @@ from random import Random
 import msgspec
 
 from kaito.framework.logging import configure_logging
+from kaito.framework.memory import freeze, measured_collections, thaw
 from kaito.kube.client import Client
 from kaito.kube.clock import LoopClock, SystemClock
 from kaito.kube.objects import ObjectKey
@@ -68,16 +69,22 @@ class Phase:
     requests: int
     resident: int
     """Bytes, at its end."""
+    pause: float
+    """Seconds of real time that the longest garbage collection took: the loop stood still."""
 
     def __str__(self):
         rate = self.count / self.processor if self.processor else 0.0
         return (
             f"{self.name:8}{self.count:8}{self.seconds:9.1f} s{self.processor:9.1f} s"
             f"{rate:9.0f} /s{self.requests:10}{self.resident / 2**20:8.0f} MiB"
+            f"{self.pause * 1000:8.1f} ms"
         )
 
 
-HEAD = f"{'':8}{'count':>8}{'clock':>11}{'processor':>11}{'':>12}{'requests':>10}{'resident':>12}"
+HEAD = (
+    f"{'':8}{'count':>8}{'clock':>11}{'processor':>11}{'':>12}{'requests':>10}{'resident':>12}"
+    f"{'pause':>11}"
+)
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -138,6 +145,7 @@ class Run:
         self.accepted = []
         """How fast creations were answered, while everything else went on."""
         self.requests = Counter()
+        self.pause = 0.0
         machines = tuple(machine(number, clock.wall()) for number in range(size.nodes))
         self.cluster = Cluster(
             clock=clock,
@@ -162,6 +170,7 @@ class Run:
         size = self.size
         print(HEAD)
         async with self.cluster:
+            freeze()  # as every program does when its caches have synced
             await self._phase("join", size.nodes, self._join())
             await self._phase("create", size.pods, self._create("pod", size.pods))
             await self._phase("hold", 0, self.clock.sleep(size.hold))
@@ -170,7 +179,7 @@ class Run:
 
     async def _phase(self, name, count, work):
         asked, began = self.requests.total(), self.clock.monotonic()
-        used = time.process_time()
+        used, self.pause = time.process_time(), 0.0
         await work
         done = Phase(
             name=name,
@@ -179,9 +188,14 @@ class Run:
             processor=time.process_time() - used,
             requests=self.requests.total() - asked,
             resident=resident(),
+            pause=self.pause,
         )
         self.phases.append(done)
         print(done, flush=True)
+
+    def collected(self, _generation, seconds):
+        """A garbage collection has taken that long."""
+        self.pause = max(self.pause, seconds)
 
     async def _join(self):
         await self.nodes.until(self.size.nodes)
@@ -266,11 +280,15 @@ def run(size, *, real=False):
 
     async def body():
         one = Run(size, SystemClock() if real else LoopClock())
-        await one.all()
+        with measured_collections(one.collected):
+            await one.all()
         return one
 
-    with asyncio.Runner(loop_factory=None if real else VirtualTimeLoop) as runner:
-        return runner.run(body())
+    try:
+        with asyncio.Runner(loop_factory=None if real else VirtualTimeLoop) as runner:
+            return runner.run(body())
+    finally:
+        thaw()
 
 
 def report(one):

@@ -1,5 +1,6 @@
 """A pod's life on a node, played by pure stages."""
 
+import gc
 import itertools
 from datetime import UTC, datetime
 from typing import Any
@@ -367,3 +368,13 @@ def test_a_converged_pod_wants_nothing_more():
 
     assert kubelet.look().wake == float("inf")
     assert kubelet.look() == Step(play=kubelet.play)
+
+
+def test_a_pod_in_play_is_nothing_to_the_garbage_collector():
+    """A kubelet of ten thousand pods holds, for each, values that the collector does not walk, and
+    one specification of a container for all pods of a template."""
+    one, other = Kubelet(pod(container())).run(), Kubelet(pod(container())).run()
+
+    assert not gc.is_tracked(one.play)
+    assert not any(map(gc.is_tracked, one.play.containers))
+    assert one.play.containers[0].spec is other.play.containers[0].spec

@@ -5,10 +5,10 @@ Allowed too: whoever has the verb `escalate` on the role, or `bind` on the role 
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from kaito.apiserver.authz import MASTERS, RBAC, Rbac, Rule
 from kaito.apiserver.core import Call

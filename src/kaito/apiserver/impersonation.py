@@ -6,6 +6,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
+import msgspec
+
 from kaito.apiserver.authz import Rbac, forbidden
 from kaito.apiserver.core import ANONYMOUS, User
 from kaito.apiserver.routing import Target, permission
@@ -89,4 +91,4 @@ def _refused(user: User, asked: User, target: Target) -> Refused:
     verb = f"impersonate-on:{mode}:{target.verb}"
     if not target.is_resource:
         return forbidden_path(user.name, verb, target.path)
-    return forbidden(user, replace(target, verb=verb))
+    return forbidden(user, msgspec.structs.replace(target, verb=verb))

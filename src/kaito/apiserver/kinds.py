@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, final
 
+import msgspec
+
 from kaito.apiserver.names import dns_subdomain
 from kaito.apiserver.storage import Storage
 from kaito.apiserver.webhookcalls import Endpoint
@@ -43,9 +45,7 @@ class Moment:
     now: float
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An object about to be written. Hooks edit `obj` in place, or raise `Refused`."""
 
     obj: Json

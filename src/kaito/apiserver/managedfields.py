@@ -5,8 +5,9 @@ update makes its manager the owner of what it changed and takes that from everyb
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, final
+
+import msgspec
 
 from kaito.apiserver import typed
 from kaito.apiserver.comparing import Comparison, compare
@@ -83,9 +84,7 @@ class Owned:
 Owners = dict[Manager, Owned]
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What tracking must know about a kind.
 
     `type_of` gives the type of the kind in an apiVersion (None: served no more); `ignored` are the

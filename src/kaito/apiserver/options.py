@@ -35,9 +35,7 @@ _KIND_OF_OPTIONS: Final = {
 }
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteOptions:
+class WriteOptions(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """CreateOptions, UpdateOptions and PatchOptions in one."""
 
     dry_run: bool = False

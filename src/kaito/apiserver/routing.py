@@ -1,8 +1,9 @@
 """From method and path to what is asked for: the verb, the resource, the name."""
 
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final
 from urllib.parse import unquote
+
+import msgspec
 
 from kaito.apiserver.status import Refused
 from kaito.kube.transport import Request
@@ -20,9 +21,7 @@ _FALSE: Final = frozenset({"", "0", "false"})
 _NAMESPACE_SUBRESOURCES: Final = frozenset({"status", "finalize"})
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one request asks for. `group` and below mean something only for resources."""
 
     verb: str

@@ -138,7 +138,7 @@ class ApiServer:
         return await self.network(request, lambda: self._handle(request, user))
 
     async def _handle(self, request: Request, user: User) -> Response | Stream:
-        target = Target(verb=request.method.lower(), path=request.path)
+        target: Target | None = None
         try:
             target = target_of(request)
             # Others get their turn between any two requests, as they would on a network.
@@ -147,6 +147,7 @@ class ApiServer:
         except Refused as refused:
             answer = _refusal(refused)
         if self.on_request is not None:
+            target = target or Target(verb=request.method.lower(), path=request.path)
             self.on_request(_info(request, user, target, answer.status))
         return answer
 
