@@ -5,6 +5,7 @@ BIN := .venv/bin
 ACT ?=
 WHAT ?=
 PYTEST_ARGS ?=
+LEFT_OUT ?= --ignore tests/e2e
 
 .PHONY: help
 help: ## Show this list
@@ -23,7 +24,7 @@ demo: .venv/.runtime ## The main job, end to end, on the embedded cluster (ACT=2
 
 .PHONY: test
 test: .venv/.dev ## Every test but test-e2e (contracts also on a real API server, where one is built: make controlplane)
-	@$(BIN)/pytest -q -n 2 --ignore tests/e2e $(PYTEST_ARGS)
+	@$(BIN)/pytest -q -n 3 $(LEFT_OUT) $(PYTEST_ARGS)
 	@$(BIN)/python -c 'from tests.controlplane.programs import find; find() or print("left out: the half on a real control plane, which is not built here (make controlplane)")'
 	@$(BIN)/python -m tests.contract.kubectl.found
 

@@ -1,6 +1,7 @@
 """What the API server's audit log says about who asked for what."""
 
 import json
+import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -41,6 +42,15 @@ class Audit:
         self._offset += len(whole)
         found = (json.loads(line) for line in whole.splitlines())
         return [_asked(one) for one in found if self._counts(one)]
+
+    def until(self, verb, resource, namespace="", seconds=120):
+        """Every request until this one, which is waited for."""
+        deadline, asked = time.monotonic() + seconds, []
+        while (verb, resource, namespace) not in {(a.verb, a.resource, a.namespace) for a in asked}:
+            assert time.monotonic() < deadline, "\n".join(map(str, asked))
+            time.sleep(0.1)
+            asked += self.read()
+        return asked
 
     def _counts(self, one):
         if one["user"]["username"] != self._user:

@@ -52,7 +52,7 @@ def installed(kubectl):
     """CRDs, roles and the admission policy, from the files of this repository."""
     for path in INSTALLED:
         kubectl("apply", "-k", path)
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
 
 
 @pytest.fixture(scope="package")

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 SEED = EXAMPLES / "fine-tuning/kaito_workspace_tuning_phi_3.yaml"
 INFERENCE = EXAMPLES / "inference/kaito_workspace_phi_4_mini.yaml"
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Kubectl:
         """`kind/name` of every object found."""
         return sorted(self("get", *words, "-o", "name").out.split())
 
-    def wait(self, *words, seconds=90):
+    def wait(self, *words, seconds=240):
         return self("wait", f"--timeout={seconds}s", *words)
 
     def start(self, *words):

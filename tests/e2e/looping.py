@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-_STOP_SECONDS = 30
+_STOP_SECONDS = 120
 
 
 class LoopThread:

@@ -22,7 +22,7 @@ def test_refuses_to_start_beside_kaito(room, account, world):
         stdin=deployment,
     ).out
     room("apply", "-f", "-", stdin=labelled)
-    room.wait("--for=condition=Available", "deployment/kaito-workspace", seconds=30)
+    room.wait("--for=condition=Available", "deployment/kaito-workspace", seconds=120)
 
     refused = run("--kubeconfig", account)
 
@@ -40,6 +40,6 @@ def run(*words):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )

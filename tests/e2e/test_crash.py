@@ -33,5 +33,5 @@ def test_crash_between_claim_and_pool(room, kubectl, idle, world):
     assert len(kubectl.names("nodeclaims")) == 1
     assert len(world.pools()) == 1
     assert world.thread.tell(lambda: world.arm.meter.pools_created) == created + 1
-    room("delete", "workspace", NAME, "--timeout=60s")
+    room("delete", "workspace", NAME, "--timeout=180s")
     assert world.pools() == {}

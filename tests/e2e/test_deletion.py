@@ -62,11 +62,11 @@ def test_deletion_leaves_nothing(phase, room, kubectl, operator, world):
     room("apply", "-f", INFERENCE)
     phase(world, room.namespace)
 
-    room("delete", "workspace", NAME, "--timeout=60s")
+    room("delete", "workspace", NAME, "--timeout=180s")
 
     assert kubectl.names("nodeclaims") == []
     assert world.pools() == {}
-    assert kubectl.names("nodes", "-l", SELECTOR) == []
+    world.until(NODES, lambda nodes: nodes == [], selector=SELECTOR)
     made = [name for name in room.names(",".join(MADE)) if name not in before]
     if made:
-        room.wait("--for=delete", *made, seconds=30)
+        room.wait("--for=delete", *made, seconds=120)

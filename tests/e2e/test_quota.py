@@ -22,7 +22,7 @@ def no_quota(world):
 def test_out_of_quota(no_quota, room, operator, world):
     """`kubectl get -o wide` says what to do; after the quota is raised the model answers."""
     room("apply", "-f", INFERENCE)
-    room.wait(f"--for=jsonpath={REASON}=QuotaExceeded", f"workspace/{NAME}", seconds=30)
+    room.wait(f"--for=jsonpath={REASON}=QuotaExceeded", f"workspace/{NAME}", seconds=120)
 
     wide = room("get", "workspace", NAME, "-o", "wide").out
     assert "QuotaExceeded" in wide
@@ -34,7 +34,7 @@ def test_out_of_quota(no_quota, room, operator, world):
     answer = asked(room, f"http://{NAME}/v1/chat/completions")
     assert '"object":"chat.completion"' in answer
     assert "phi-4-mini-instruct" in answer
-    room("delete", "workspace", NAME, "--timeout=60s")
+    room("delete", "workspace", NAME, "--timeout=180s")
     assert world.pools() == {}
 
 

@@ -48,7 +48,7 @@ def applied_as_printed(kubectl):
     assert len(retired) == 1
     assert len(applied.warnings) == len(PLACEHOLDERS) + 1
 
-    kubectl.wait("--for=condition=Stalled", f"workspace/{NAME}", seconds=30)
+    kubectl.wait("--for=condition=Stalled", f"workspace/{NAME}", seconds=120)
     found = conditions(kubectl)
     assert found["Ready"]["status"] == "False"
     assert found["Ready"]["reason"] == "OutputNotPushable"
@@ -117,7 +117,7 @@ def the_question(kubectl):
 
 def deleted(kubectl, world):
     """Nothing is left that costs money, and nothing that was made for the Workspace."""
-    kubectl("delete", "workspace", NAME, "--timeout=60s")
+    kubectl("delete", "workspace", NAME, "--timeout=180s")
     assert world.pools() == {}
     assert kubectl.names("nodeclaims") == []
     kubectl("delete", "secret", "my-registry")

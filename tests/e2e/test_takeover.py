@@ -93,14 +93,14 @@ def test_taken_over_by_the_real_server(name, room, kubectl, idle, audit, world):
     idle.stop()
     audit.read()
     idle.start(elect=False)
+    asked = audit.until("watch", "workspaces")
     time.sleep(QUIET_SECONDS)
-    asked = audit.read()
-    assert any(one.resource == "workspaces" for one in asked)
+    asked += audit.read()
     assert [str(one) for one in asked if one.verb not in READS] == []
 
-    room("delete", workspace, "--timeout=60s")
+    room("delete", workspace, "--timeout=180s")
     assert world.pools() == {}
-    room.wait("--for=delete", "pod", "--all", seconds=30)
+    room.wait("--for=delete", "pod", "--all", seconds=120)
 
 
 def test_the_update_is_taken_on_request(room, idle, world):
@@ -127,5 +127,5 @@ def test_the_update_is_taken_on_request(room, idle, world):
     )
     room.wait("--for=condition=Ready", workspace)
     assert world.pools() == pools
-    room("delete", workspace, "--timeout=60s")
+    room("delete", workspace, "--timeout=180s")
     assert world.pools() == {}

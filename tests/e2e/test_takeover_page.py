@@ -44,7 +44,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
             cwd=ROOT,
             env=self._environment,
         )
@@ -65,7 +65,7 @@ def kaito(kubectl, world):
             stdin=document,
         ).out
         there("apply", "-f", "-", stdin=document)
-        there.wait("--for=condition=Available", f"deployment/{name}", seconds=30)
+        there.wait("--for=condition=Available", f"deployment/{name}", seconds=120)
     yield kubectl
     kubectl("delete", "validatingwebhookconfiguration", WEBHOOK, "--ignore-not-found")
     for name in DEPLOYMENTS:
@@ -144,6 +144,6 @@ def test_every_command_of_the_page(kaito, kubectl, room, account, idle, world):
     idle.start(elect=False)
     update = commands("update").replace("NAMESPACE", room.namespace).replace("NAME", MODEL)
     shell(update)
-    room.wait(f"--for=jsonpath={REVISION}=2", f"statefulset/{MODEL}", seconds=30)
-    room("delete", "workspace", MODEL, "--timeout=60s")
+    room.wait(f"--for=jsonpath={REVISION}=2", f"statefulset/{MODEL}", seconds=120)
+    room("delete", "workspace", MODEL, "--timeout=180s")
     assert world.pools() == {}

@@ -78,9 +78,9 @@ class Incarnation:
     def stop(self):
         """End it as SIGTERM does; whatever broke in its life is raised."""
         self._world.thread.tell(self._stop.set)
-        self._life.result(30)
+        self._life.result(120)
 
-    def crash(self, seconds=30):
+    def crash(self, seconds=120):
         """Wait for the moment that the plan names, and end it as SIGKILL does."""
         self._world.thread.call(self.plan.crashed.wait(), seconds)
         self._world.thread.call(self._kill())
@@ -110,7 +110,7 @@ class World:
 
     def stop(self):
         self.thread.tell(self._stop.set)
-        self._life.result(30)
+        self._life.result(120)
 
     async def _live(self, ready):
         self._stop = asyncio.Event()
@@ -144,7 +144,7 @@ class World:
         states = self.thread.tell(self.arm.states)
         return {name: state for name, state in states.items() if name != SYSTEM}
 
-    def until(self, resource, condition, *, namespace="", selector="", seconds=60):
+    def until(self, resource, condition, *, namespace="", selector="", seconds=180):
         """Watch until some objects meet the condition together: a function of all there are."""
         return self.thread.call(
             self._until(resource, condition, namespace, selector, seconds), seconds + 5

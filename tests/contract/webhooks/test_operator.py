@@ -139,7 +139,7 @@ def rotating(seconds: float) -> RotationOptions:
         hosts=("localhost",),
         authority_life=timedelta(minutes=30, seconds=seconds * 1.5),
         leaf_life=timedelta(hours=2),
-        settle=timedelta(seconds=seconds / 3),
+        settle=timedelta(seconds=seconds / 2),
     )
 
 
@@ -172,7 +172,7 @@ def operator(transport: Transport, options: RotationOptions) -> World:
 async def operating(transport: Transport, seconds: float) -> AsyncIterator[World]:
     """Runs, is registered, and the API server has heard of it."""
     world, stop = operator(transport, rotating(seconds)), asyncio.Event()
-    async with asyncio.timeout(120), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(300), asyncio.TaskGroup() as group:
         running = group.create_task(world.manager.run(stop))
         await until(lambda: world.server.unready() is None)
         await register(world)
@@ -255,5 +255,5 @@ async def test_the_embedded_server_calls_the_framework_through_rotations() -> No
 @pytest.mark.controlplane
 async def test_the_real_server_calls_the_framework_through_rotations(real: ControlPlane) -> None:
     """The same with a real API server, which hears of a new bundle when it does."""
-    async with users(real) as transports, operating(transports["admin"], 6) as world:
+    async with users(real) as transports, operating(transports["admin"], 12) as world:
         await rotated(world)
