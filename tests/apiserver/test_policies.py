@@ -70,10 +70,12 @@ class Cluster:
         )
         return answer.status, answer.headers.get("warning", ""), json.loads(answer.body)
 
-    async def bind(self, spec, *actions):
+    async def bind(self, spec, *actions, **more):
+        bound = binding(*actions)
+        bound["spec"] |= more
         for path, obj in (
             ("validatingadmissionpolicies", spec),
-            ("validatingadmissionpolicybindings", binding(*actions)),
+            ("validatingadmissionpolicybindings", bound),
         ):
             status, _, body = await self.send("POST", f"{GROUP}/{path}", obj)
             assert status == 201, body
@@ -141,12 +143,24 @@ async def test_an_expression_that_fails(failure_policy, status):
     assert (await cluster.create("x"))[0] == status
 
 
-async def test_what_is_not_served_is_refused():
-    """A policy with parameters would silently not apply, so it is refused with 501."""
+@pytest.mark.parametrize(
+    ("named", "status", "why"),
+    [("strict", 422, "failed expression"), ("kind", 201, ""), ("none", 422, "no params found")],
+)
+async def test_a_policy_is_judged_with_its_parameters(named, status, why):
+    """What a binding refers to is seen as `params`; without it the write fails, as it says."""
     cluster = Cluster()
-    asked = policy(paramKind={"apiVersion": "v1", "kind": "ConfigMap"})
+    for name, prefix in (("strict", "d"), ("kind", "c")):
+        params = {**config_map(""), "metadata": {"name": name}, "data": {"prefix": prefix}}
+        await cluster.send("POST", "/api/v1/namespaces/default/configmaps", params)
+    limited = policy(
+        paramKind={"apiVersion": "v1", "kind": "ConfigMap"},
+        validations=[{"expression": "object.metadata.name.startsWith(params.data.prefix)"}],
+    )
+    reference = {"name": named, "parameterNotFoundAction": "Deny"}
+    await cluster.bind(limited, "Deny", paramRef=reference)
 
-    status, _, body = await cluster.send("POST", f"{GROUP}/validatingadmissionpolicies", asked)
+    answered, _, body = await cluster.create("")
 
-    assert status == 501
-    assert "paramKind" in body["message"]
+    assert answered == status
+    assert why in body.get("message", "")

@@ -6,7 +6,7 @@ from typing import Any, Final
 from kaito.apiserver import accounts, crds, events, limits, names, services, strategies
 from kaito.apiserver.columns.catalog import COLUMNS
 from kaito.apiserver.kinds import COLLECTION_VERBS, PLAIN, Conversion, Kind, ScalePaths, Strategy
-from kaito.apiserver.policies import fill, refuse_unserved
+from kaito.apiserver.policies import fill
 from kaito.kube import resources
 from kaito.kube.objects import Json, Resource
 
@@ -278,7 +278,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     *(
         _kind(
             _R("admissionregistration.k8s.io", "v1", plural, kind, namespaced=False),
-            strategy=Strategy(defaults=(fill,), prepare=(refuse_unserved,), generation=True),
+            strategy=Strategy(defaults=(fill,), generation=True),
         )
         for plural, kind in (
             ("validatingadmissionpolicies", "ValidatingAdmissionPolicy"),

@@ -2,8 +2,7 @@
 
 Served: writes and deletions of whole objects; `variables`, `matchConditions`, `validations` with
 `message` and `messageExpression`; what policies and bindings match by rule, name, namespace and
-label; the actions Deny and Warn. Not served: parameters; a policy that has some is refused when it
-is written.
+label; parameters (see `policyparams`); the actions Deny and Warn.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -12,7 +11,8 @@ from typing import Any, Final
 from kaito.apiserver.admission import Subject, constrained
 from kaito.apiserver.core import Call
 from kaito.apiserver.kinds import Draft
-from kaito.apiserver.status import Refused, forbidden, not_implemented
+from kaito.apiserver.policyparams import Misconfigured, parameters
+from kaito.apiserver.status import Refused, forbidden
 from kaito.kube.objects import Json, ObjectKey
 
 POLICIES: Final = "validatingadmissionpolicies.admissionregistration.k8s.io"
@@ -20,14 +20,6 @@ BINDINGS: Final = "validatingadmissionpolicybindings.admissionregistration.k8s.i
 
 _CODES: Final = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413}
 """Code by `validations[].reason`; anything else is Invalid, 422."""
-
-
-def refuse_unserved(draft: Draft) -> None:
-    """A policy or binding that asks for what is not served would silently not apply."""
-    spec = draft.obj.get("spec") or {}
-    found = [name for name in ("paramKind", "paramRef") if spec.get(name)]
-    if found:
-        raise not_implemented(f"{', '.join(found)} of admission policies")
 
 
 def fill(draft: Draft) -> None:
@@ -63,9 +55,21 @@ def judge(call: Call, obj: Json | None, old: Json | None) -> None:
         policy = _policy(call, binding)
         if policy is None or not _matches(subject, policy["spec"], binding["spec"]):
             continue
-        actions = binding["spec"].get("validationActions") or ()
-        for message, reason in _failures(subject, policy["spec"]):
-            _act(subject, policy, binding, actions, message, reason)
+        _judge(subject, policy, binding)
+
+
+def _judge(subject: Subject, policy: Json, binding: Json) -> None:
+    actions = binding["spec"].get("validationActions") or ()
+    try:
+        found = parameters(subject, policy["spec"], binding["spec"])
+    except Misconfigured as error:
+        if policy["spec"].get("failurePolicy", "Fail") == "Fail":
+            bound = None if error.policy else binding
+            _act(subject, _where(policy, bound), ("Deny",), str(error), "Invalid")
+        return
+    for params in found:
+        for message, reason in _failures(subject, policy["spec"], params):
+            _act(subject, _where(policy, binding), actions, message, reason)
 
 
 def _subject(call: Call, obj: Json | None, old: Json | None) -> Subject:
@@ -87,11 +91,12 @@ def _matches(subject: Subject, spec: Json, binding: Json) -> bool:
     )
 
 
-def _failures(subject: Subject, spec: Json) -> Iterator[tuple[str, str]]:
+def _failures(subject: Subject, spec: Json, params: Json | None) -> Iterator[tuple[str, str]]:
     """Message and reason of each validation that does not hold."""
     from kaito.kube.schema.expressions import ExpressionError, Expressions
 
-    expressions = Expressions(_names(subject), spec.get("variables") or ())
+    names = {**_names(subject), "params": params}
+    expressions = Expressions(names, spec.get("variables") or ())
     evaluate = expressions.evaluate
     try:
         if not all(evaluate(c["expression"]) for c in spec.get("matchConditions") or ()):
@@ -112,7 +117,15 @@ def _names(subject: Subject) -> Json:
         "namespace": subject.call.target.namespace,
         "userInfo": {"username": user.name, "groups": list(user.groups)},
     }
-    return {"object": subject.obj, "oldObject": subject.old, "request": request}
+    namespace = subject.call.core.storage.bucket("namespaces").get(
+        ObjectKey("", subject.call.target.namespace)
+    )
+    return {
+        "object": subject.obj,
+        "oldObject": subject.old,
+        "request": request,
+        "namespaceObject": None if namespace is None else namespace.json(),
+    }
 
 
 def _message(validation: Json, evaluate: Callable[[str], Any]) -> str:
@@ -122,16 +135,13 @@ def _message(validation: Json, evaluate: Callable[[str], Any]) -> str:
     return str(validation.get("message") or f"failed expression: {validation['expression']}")
 
 
-def _act(
-    subject: Subject,
-    policy: Json,
-    binding: Json,
-    actions: Collection[str],
-    message: str,
-    reason: str,
-) -> None:
-    name, bound = policy["metadata"]["name"], binding["metadata"]["name"]
-    where = f"ValidatingAdmissionPolicy '{name}' with binding '{bound}'"
+def _where(policy: Json, binding: Json | None) -> str:
+    name = policy["metadata"]["name"]
+    bound = "" if binding is None else f" with binding '{binding['metadata']['name']}'"
+    return f"ValidatingAdmissionPolicy '{name}'{bound}"
+
+
+def _act(subject: Subject, where: str, actions: Collection[str], message: str, reason: str) -> None:
     if "Warn" in actions:
         subject.call.warn(f"Validation failed for {where}: {message}")
     if "Deny" in actions:
