@@ -25,7 +25,7 @@ NODE = "node"
 
 def node_names(pod: Record) -> Iterable[str]:
     """The name of the node that a pod is bound to."""
-    name = pod.get("spec", "nodeName")
+    name = podstate.node_of(pod)
     if name:
         yield name
 

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,8 +13,28 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """Letters that form no words; those that Kubernetes uses in generated names."""
 
 
+class _Spec(msgspec.Struct, rename="camel"):
+    node_name: str | None = None
+
+
+class _Status(msgspec.Struct):
+    phase: str | None = None
+
+
+# Asked by a dozen handlers of every change of every pod: the rest is skipped, not decoded.
+_spec: Final = msgspec.json.Decoder(_Spec).decode
+_status: Final = msgspec.json.Decoder(_Status).decode
+
+
+def node_of(pod: Record) -> str:
+    """The name of the node that a pod is bound to, if it is."""
+    text = pod.raw("spec")
+    return (_spec(text).node_name or "") if text is not None else ""
+
+
 def phase(pod: Record) -> str:
-    return str(pod.get("status", "phase") or "")
+    text = pod.raw("status")
+    return (_status(text).phase or "") if text is not None else ""
 
 
 def is_over(pod: Record) -> bool:

@@ -292,7 +292,7 @@ class Pods:
             self._needs.pop(pod.meta.uid, None)
             self.forget(pod.key)
             return
-        node = pod.get("spec", "nodeName")
+        node = podstate.node_of(pod)
         if node and self._taken.get(pod.meta.uid, ("",))[0] != node:
             self.assume(pod, node, self.needs(pod))
             self.forget(pod.key)
@@ -310,7 +310,7 @@ class Pods:
 
 
 def _unscheduled(event: Event) -> bool:
-    return not event.record.get("spec", "nodeName")
+    return not podstate.node_of(event.record)
 
 
 def scheduler_controller(manager: Manager) -> Controller:

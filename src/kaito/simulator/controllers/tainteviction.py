@@ -81,14 +81,14 @@ class TaintEviction:
         return Done()
 
     def _wait(self, pod: Record) -> float | None:
-        node = self._nodes.get(ObjectKey("", pod.get("spec", "nodeName") or ""))
+        node = self._nodes.get(ObjectKey("", podstate.node_of(pod)))
         if node is None or pod.meta.deleting or podstate.is_over(pod):
             return None
         return patience(pod, _taints(node))
 
     def concerned(self, pod: Record) -> Iterable[ObjectKey]:
         """The pod, if its node keeps anybody away: most do not, and most changes are no matter."""
-        node = self._nodes.get(ObjectKey("", pod.get("spec", "nodeName") or ""))
+        node = self._nodes.get(ObjectKey("", podstate.node_of(pod)))
         if pod.key in self._since or (node is not None and _taints(node)):
             yield pod.key
 
