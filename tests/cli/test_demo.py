@@ -60,7 +60,7 @@ async def test_a_killed_demo_takes_its_operator_along(tmp_path):
         ended = _end_of(int(operator))
         demo.interrupt(signal.SIGKILL)
         code, _ = await demo.end()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await ended.wait()
 
     assert code == -signal.SIGKILL

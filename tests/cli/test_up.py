@@ -135,7 +135,7 @@ async def test_it_ends_when_nobody_reads_any_more(tmp_path):
     async with kaito(tmp_path, "up", "-f", PHI_4) as up:
         await up.until("# running")
         up.process._transport.get_pipe_transport(1).close()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await up.process.wait()
 
     assert up.process.returncode == OK

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -72,8 +73,9 @@ def installed(kubectl):
     kubectl("apply", "-k", "config/crd/karpenter")
     kubectl("wait", "--for=condition=Established", "crd/nodeclaims.karpenter.sh")
     created, warnings = kubectl("apply", "-k", "deploy/azure")
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=180s")
     yield created, warnings
-    removed, _ = kubectl("delete", "-k", "deploy/azure", "--timeout=60s")
+    removed, _ = kubectl("delete", "-k", "deploy/azure", "--timeout=180s")
     assert len(removed) == len(created)
 
 
@@ -94,7 +96,7 @@ def test_its_own_namespace_lets_its_pods_in(installed, kubectl) -> None:
     """The namespace enforces `restricted`; the ReplicaSet gets its pods past that."""
     kubectl(
         *("wait", "--for=jsonpath={.status.replicas}=2", "deployment/kaito"),
-        *("-n", "kaito-system", "--timeout=30s"),
+        *("-n", "kaito-system", "--timeout=180s"),
     )
     pods, _ = kubectl("get", "pods", "-n", "kaito-system", "-o", "name")
     assert len(pods) == 2
@@ -140,6 +142,11 @@ def test_samples_are_taken_without_a_warning(installed, kubectl) -> None:
     assert warnings == []
     seed = "examples/fine-tuning/kaito_workspace_tuning_phi_3.yaml"
     taken, warnings = kubectl("apply", "--dry-run=server", "-f", seed)
+    deadline = time.monotonic() + 120
+    while not warnings and time.monotonic() < deadline:
+        # An admission policy is heard of a moment after it was written.
+        time.sleep(0.2)
+        taken, warnings = kubectl("apply", "--dry-run=server", "-f", seed)
     assert taken == ["workspace.kaito.sh/workspace-tuning-phi-3 created (server dry run)"]
     assert any("tuning.output.image:" in line for line in warnings)
     assert any("tuning.output.imagePushSecret:" in line for line in warnings)

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import structlog
 from tests.controlplane import programs
 from tests.controlplane.controlplane import ControlPlane, Options
 from tests.e2e.audit import Audit
-from tests.e2e.kubectl import Kubectl
+from tests.e2e.kubectl import SEED, Kubectl
 from tests.e2e.looping import LoopThread
 from tests.e2e.world import Incarnation, World
 
@@ -53,6 +54,11 @@ def installed(kubectl):
     for path in INSTALLED:
         kubectl("apply", "-k", path)
     kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+    # An admission policy is heard of a moment after it was written.
+    deadline = time.monotonic() + 120
+    while not kubectl.try_("apply", "--dry-run=server", "-f", SEED).warnings:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="package")

@@ -33,7 +33,7 @@ def kubectl(kubeconfig, *arguments, text=""):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     ).stdout
 
 
@@ -138,7 +138,7 @@ async def test_a_dropped_connection_is_dropped_on_the_wire(tmp_path, served_api)
             CONFIGMAPS,
             resource_version=listed.resource_version,
             timeout_seconds=60,
-            idle_timeout=60,
+            idle_timeout=180,
         )
         async with watching as events:
             await asyncio.to_thread(

@@ -57,7 +57,7 @@ def test_it_is_loaded_once_however_it_comes(tmp_path, installed, options, outcom
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert outcome in found.stdout, found.stdout + found.stderr
 
