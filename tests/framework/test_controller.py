@@ -134,19 +134,20 @@ async def test_s51_a_programming_error_is_counted_as_a_panic_and_tried_again():
 
 async def test_s51_a_terminal_error_is_reported_and_not_retried_until_something_changes():
     """Counted twice, as an error and as terminal; the next event runs the key again."""
-    reconciler = Scripted(Terminal("no such thing"))
+    reconciler = Scripted(OSError("no route"), Terminal("no such thing"))
     bench = Bench(reconciler)
 
     async with bench.running():
         bench.want("a")
         await bench.clock.sleep(10_000)
-        assert len(reconciler.runs) == 1
+        assert len(reconciler.runs) == 2
+        assert bench.controller.queue.failures(key("a")) == 0, "what comes next is no repetition"
         bench.want("a")
         await bench.clock.sleep(1)
 
     assert bench.value("controller_runtime_terminal_reconcile_errors_total") == 1
-    assert bench.value("controller_runtime_reconcile_errors_total") == 1
-    assert bench.counts() == {"error": 1, "success": 1}
+    assert bench.value("controller_runtime_reconcile_errors_total") == 2
+    assert bench.counts() == {"error": 2, "success": 1}
 
 
 async def test_s51_a_conflict_is_tried_again_without_a_word(lines):
@@ -170,6 +171,7 @@ async def test_s51_a_group_of_errors_has_the_fate_of_what_is_inside():
     reconciler = Scripted(
         ExceptionGroup("tasks", [conflict, ExceptionGroup("inner", [conflict])]),
         ExceptionGroup("tasks", [conflict, Terminal("wrong")]),
+        ExceptionGroup("tasks", [OSError("no route"), KeyError("a bug")]),
         ExceptionGroup("tasks", [Terminal("wrong")]),
     )
     bench = Bench(reconciler)
@@ -178,8 +180,9 @@ async def test_s51_a_group_of_errors_has_the_fate_of_what_is_inside():
         bench.want("a")
         await bench.clock.sleep(1)
 
-    assert bench.counts() == {"requeue": 1, "error": 2}
+    assert bench.counts() == {"requeue": 1, "error": 3}
     assert bench.value("controller_runtime_terminal_reconcile_errors_total") == 1
+    assert bench.value("controller_runtime_reconcile_panics_total") == 1
 
 
 async def test_s51_a_run_that_takes_too_long_is_cancelled_counted_and_tried_again(lines):
