@@ -373,7 +373,8 @@ def test_a_converged_pod_wants_nothing_more():
 def test_a_pod_in_play_is_nothing_to_the_garbage_collector():
     """A kubelet of ten thousand pods holds, for each, values that the collector does not walk, and
     one specification of a container for all pods of a template."""
-    one, other = Kubelet(pod(container())).run(), Kubelet(pod(container())).run()
+    tokens = [[{"name": f"kube-api-access-{end}", "mountPath": "/var/run"}] for end in "ab"]
+    one, other = (Kubelet(pod(container(volumeMounts=mounts))).run() for mounts in tokens)
 
     assert not gc.is_tracked(one.play)
     assert not any(map(gc.is_tracked, one.play.containers))

@@ -49,7 +49,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 class Container(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     spec: Json
-    """Shared by the pods of a template: not to be changed."""
+    """Less its mounts; shared by the pods of a template: not to be changed."""
     kind: Literal["init", "sidecar", "main"]
     program: Program
     phase: Phase = Phase.WAITING
@@ -102,8 +102,10 @@ def containers_of(pod: Json, now: float) -> tuple[Container, ...]:
 def _container(
     pod: Json, spec: Json, kind: Literal["init", "sidecar", "main"], now: float
 ) -> Container:
-    shared = _shared(_encode(spec))
-    return Container(spec=shared, kind=kind, program=program_of(pod, shared), since=now)
+    # Mounts matter to the program alone, and that of the token has a name of its own in every pod.
+    lasting = {name: value for name, value in spec.items() if name != "volumeMounts"}
+    shared = _shared(_encode(lasting))
+    return Container(spec=shared, kind=kind, program=program_of(pod, spec), since=now)
 
 
 _encode: Final = msgspec.json.Encoder().encode
