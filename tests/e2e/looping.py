@@ -3,6 +3,8 @@
 import asyncio
 import threading
 
+from kaito.testing.loop import cut_connections
+
 _STOP_SECONDS = 120
 
 
@@ -30,6 +32,7 @@ class LoopThread:
         self._stop = asyncio.Event()
         self._ready.set()
         await self._stop.wait()
+        await cut_connections()
 
     def start(self, coroutine):
         """Run it beside the others; a concurrent future."""

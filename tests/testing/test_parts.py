@@ -1,5 +1,6 @@
 """The parts that the example is made of, each at its edges."""
 
+import asyncio
 import json
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from kaito.kube.errors import Conflict
 from kaito.kube.objects import ObjectKey, Resource, record_of
 from kaito.kube.resources import CONFIGMAPS, NAMESPACES
 from kaito.kube.schema.definition import Conditions, definition
+from kaito.testing.loop import cut_connections
 from tests.testing.example import website
 
 GADGETS = Resource("example.com", "v2", "gadgets", "Gadget", namespaced=False)
@@ -157,3 +159,18 @@ def test_a_program_refuses_unknown_options(capsys):
         main("gadget", lambda manager: None, arguments=["--frobnicate"])
     assert ended.value.code == 2
     assert "--frobnicate" in capsys.readouterr().err
+
+
+@pytest.mark.realtime
+async def test_connections_are_cut_before_a_loop_is_closed():
+    """Also one that waits for its peer: nobody is left to close it, but for the collector."""
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    transport = writer.transport
+    ours = transport._sock
+
+    await cut_connections()
+
+    assert ours.fileno() == -1
+    assert transport.is_closing()
+    server.close()

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from kaito.testing.loop import cut_connections
+
 Test = Callable[..., Awaitable[None]]
 
 
@@ -22,9 +24,12 @@ def coroutine_of(item: pytest.Function) -> Test | None:
 
 
 async def _run(test: Test, arguments: dict[str, object]) -> None:
-    await test(**arguments)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert not left, f"the test left tasks behind: {sorted(task.get_name() for task in left)}"
+    try:
+        await test(**arguments)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"the test left tasks behind: {sorted(task.get_name() for task in left)}"
+    finally:
+        await cut_connections()
 
 
 def call(item: pytest.Function, test: Test, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:

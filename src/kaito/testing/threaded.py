@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, final
 
 from kaito.testing.api import EmbeddedApi, HttpsApi, embedded_api
+from kaito.testing.loop import cut_connections
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ def served_api(folder: Path, *, seed: int = 1) -> Iterator[ServedApi]:
             leaving.append(lambda: loop.call_soon_threadsafe(left.set))
             told.set()
             await left.wait()
+        await cut_connections()
 
     def body() -> None:
         try:
